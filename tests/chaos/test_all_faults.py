@@ -39,7 +39,7 @@ WEATHER = {
 }
 
 
-async def storm(
+async def run_with_all_faults(
     cloud: Cloud,
     gateway: GatewayProcess,
     containers: Containers,
@@ -60,8 +60,8 @@ async def storm(
     over = asyncio.Event()
     rng = random.Random(7)
     async with asyncio.timeout(patience_s), asyncio.TaskGroup() as tasks:
-        killing = tasks.create_task(every(5.0, over, gateway, agent.kill, agent.start))
-        tasks.create_task(every(7.0, over, gateway, gateway.cut))
+        killing = tasks.create_task(repeat_while_advancing(5.0, over, gateway, agent.kill, agent.start))
+        tasks.create_task(repeat_while_advancing(7.0, over, gateway, gateway.cut))
         found = [await asyncio.to_thread(job_of, cloud, name) for name in names]
         readers = [tasks.create_task(read_to_the_end(cloud, job)) for job in found]
         coming = [tasks.create_task(visit(cloud, found, over, random.Random(rng.random()))) for _ in range(visitors)]
@@ -91,7 +91,9 @@ def job_of(cloud: Cloud, name: str) -> str:
             continue
 
 
-async def every(seconds: float, over: asyncio.Event, gateway: GatewayProcess, *does: Callable[[], None]) -> int:
+async def repeat_while_advancing(
+    seconds: float, over: asyncio.Event, gateway: GatewayProcess, *does: Callable[[], None]
+) -> int:
     """Do something every given number of seconds, as long as the agent advances in between, and return how often.
 
     Without this condition a busy machine, where a start and a handshake take longer, would never advance.
@@ -117,7 +119,7 @@ async def test_nothing_is_lost_or_repeated_for_any_reader_under_all_faults(
 ) -> None:
     """The short form."""
     agent = make_agent(LOGFERRY_FLUSH_INTERVAL="0.2")
-    kills = await storm(
+    kills = await run_with_all_faults(
         cloud,
         gateway,
         containers,
@@ -140,7 +142,7 @@ async def test_nothing_is_lost_or_repeated_for_any_reader_under_long_faults(
     """Minutes, more containers, and more viewers who come and go."""
     agent = make_agent(LOGFERRY_FLUSH_INTERVAL="0.2")
     began = time.monotonic()
-    kills = await storm(
+    kills = await run_with_all_faults(
         cloud,
         gateway,
         containers,

@@ -69,7 +69,7 @@ def is_past(cloud: Cloud, job: str, number: int) -> bool:
     return cloud.tip(job) > number
 
 
-def suffer(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: str, job: str) -> None:
+def inject_each_fault(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: str, job: str) -> None:
     """Inject each fault in turn, from before a part is written until it happened often enough."""
     for part, (fault, counted, times) in enumerate(FAULTS, 1):
         wait_for(partial(is_past, cloud, job, LINES * part), f"part {part - 1} before {fault}")
@@ -92,7 +92,7 @@ async def test_continuous_faults_lose_and_repeat_nothing(
         async with asyncio.timeout(800), asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(read_to_the_end(cloud, job))
             coming = tasks.create_task(visit(cloud, [job], over, random.Random(3)))
-            await asyncio.to_thread(suffer, cloud, gateway, containers, name, job)
+            await asyncio.to_thread(inject_each_fault, cloud, gateway, containers, name, job)
             seen = await reading
             over.set()
             visits = await coming

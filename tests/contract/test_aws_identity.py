@@ -28,13 +28,15 @@ def bare_host(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+def set_credentials(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
 
-def who(token: str, sts: SignatureCheckingSts, audience: str = AUDIENCE, region: str = "eu-west-1") -> str | Refusal:
+def identity_of(
+    token: str, sts: SignatureCheckingSts, audience: str = AUDIENCE, region: str = "eu-west-1"
+) -> str | Refusal:
     """Return the identity that the cloud derives from a token."""
     request = parse(token, (region,), datetime.now(UTC))
     found = request if isinstance(request, Refusal) else caller(request, audience, sts)
@@ -46,10 +48,10 @@ def test_hosts_role_is_known_from_every_credential_source(kind: str, monkeypatch
     """Variables, an ECS task's endpoint, an EC2 instance's metadata; STS itself checks the signature."""
     credentials = random_credentials()
     with metadata_server(credentials) as server:
-        give(monkeypatch, credentials.environment() if kind == "environment" else server.environment(kind))
+        set_credentials(monkeypatch, credentials.environment() if kind == "environment" else server.environment(kind))
         role = AwsRole(AUDIENCE, "eu-west-1")
         sts = SignatureCheckingSts([credentials])
-        assert who(role.token(), sts) == FLEET
+        assert identity_of(role.token(), sts) == FLEET
         assert sts.asked == ["sts.eu-west-1.amazonaws.com"]
         assert {"environment": "env", "ecs": "container-role", "ec2": "iam-role"}[kind] in role.advice
 
@@ -65,25 +67,25 @@ def test_hosts_role_is_known_from_every_credential_source(kind: str, monkeypatch
 def test_every_partition_has_an_sts_host(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Agent and cloud derive the same signed host from a region."""
     credentials = random_credentials()
-    give(monkeypatch, credentials.environment())
+    set_credentials(monkeypatch, credentials.environment())
     sts = SignatureCheckingSts([credentials])
-    assert who(AwsRole(AUDIENCE, region).token(), sts, region=region) == FLEET
+    assert identity_of(AwsRole(AUDIENCE, region).token(), sts, region=region) == FLEET
     assert sts.asked == [host]
 
 
 def test_token_for_another_deployment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its audience is signed, and the cloud sends its own."""
     credentials = random_credentials()
-    give(monkeypatch, credentials.environment())
+    set_credentials(monkeypatch, credentials.environment())
     token = AwsRole("another", "eu-west-1").token()
-    assert who(token, SignatureCheckingSts([credentials])) == Refusal("identity_refused")
-    assert who(token, SignatureCheckingSts([credentials]), "another") == FLEET
+    assert identity_of(token, SignatureCheckingSts([credentials])) == Refusal("identity_refused")
+    assert identity_of(token, SignatureCheckingSts([credentials]), "another") == FLEET
 
 
 def test_changed_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any changed character of the signed part invalidates it."""
     credentials = random_credentials()
-    give(monkeypatch, credentials.environment())
+    set_credentials(monkeypatch, credentials.environment())
     query = base64.urlsafe_b64decode(AwsRole(AUDIENCE, "eu-west-1").token().removeprefix(PREFIX) + "==").decode()
     before = query.partition("X-Amz-Date=")[2][:16]
     signed = datetime.strptime(before, "%Y%m%dT%H%M%S%z")
@@ -92,24 +94,24 @@ def test_changed_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     changed = base64.urlsafe_b64encode(
         query.replace(f"X-Amz-Date={before}", f"X-Amz-Date={other:%Y%m%dT%H%M%SZ}").encode()
     ).decode()
-    assert who(PREFIX + changed.rstrip("="), SignatureCheckingSts([credentials])) == Refusal("identity_refused")
+    assert identity_of(PREFIX + changed.rstrip("="), SignatureCheckingSts([credentials])) == Refusal("identity_refused")
 
 
 def test_credentials_unknown_to_aws_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever made them."""
-    give(monkeypatch, random_credentials().environment())
-    assert who(AwsRole(AUDIENCE, "eu-west-1").token(), SignatureCheckingSts([])) == Refusal("identity_refused")
+    set_credentials(monkeypatch, random_credentials().environment())
+    assert identity_of(AwsRole(AUDIENCE, "eu-west-1").token(), SignatureCheckingSts([])) == Refusal("identity_refused")
 
 
 def test_every_token_uses_current_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials about to expire are renewed: an agent runs for months, and they last for hours."""
     first, second = random_credentials(life=timedelta(minutes=5)), random_credentials()
     with metadata_server(first) as server:
-        give(monkeypatch, server.environment("ecs"))
+        set_credentials(monkeypatch, server.environment("ecs"))
         role = AwsRole(AUDIENCE, "eu-west-1")
-        assert who(role.token(), SignatureCheckingSts([first])) == FLEET
+        assert identity_of(role.token(), SignatureCheckingSts([first])) == FLEET
         server.credentials = second
-        assert who(role.token(), SignatureCheckingSts([second])) == FLEET
+        assert identity_of(role.token(), SignatureCheckingSts([second])) == FLEET
 
 
 def test_host_without_a_role_is_reported_and_may_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,15 +120,15 @@ def test_host_without_a_role_is_reported_and_may_get_one(monkeypatch: pytest.Mon
     with pytest.raises(CredentialError, match="no AWS credentials were found"):
         role.token()
     credentials = random_credentials()
-    give(monkeypatch, credentials.environment())
-    assert who(role.token(), SignatureCheckingSts([credentials])) == FLEET
+    set_credentials(monkeypatch, credentials.environment())
+    assert identity_of(role.token(), SignatureCheckingSts([credentials])) == FLEET
 
 
 def test_failing_endpoint_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is retried at the next handshake."""
     with metadata_server(random_credentials()) as server:
         server.credentials = None
-        give(monkeypatch, server.environment("ecs"))
+        set_credentials(monkeypatch, server.environment("ecs"))
         monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
         with pytest.raises(CredentialError, match="cannot be fetched"):
             AwsRole(AUDIENCE, "eu-west-1").token()
@@ -135,7 +137,7 @@ def test_failing_endpoint_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_oversized_token_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Session tags make session tokens long."""
     tagged = RoleCredentials("ASIA" + "X" * 16, "secret", "t" * MAX_TOKEN_CHARS, FLEET)
-    give(monkeypatch, tagged.environment())
+    set_credentials(monkeypatch, tagged.environment())
     with pytest.raises(CredentialError, match="session token of these credentials is too long"):
         AwsRole(AUDIENCE, "eu-west-1").token()
 
@@ -143,7 +145,7 @@ def test_oversized_token_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_token_does_not_contain_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its host nor the secret: the cloud derives the host and never needs the secret."""
     credentials = random_credentials()
-    give(monkeypatch, credentials.environment())
+    set_credentials(monkeypatch, credentials.environment())
     token = AwsRole(AUDIENCE, "eu-west-1").token()
     query = base64.urlsafe_b64decode(token.removeprefix(PREFIX) + "==").decode()
     assert "amazonaws" not in query

@@ -342,10 +342,10 @@ class Cloud:
         except CrashError:
             return INTERNAL
         if principal is AGENT:
-            self._hold_to_word(json.loads(text), json.loads(answer))
+            self._check_acknowledgement(json.loads(text), json.loads(answer))
         return answer
 
-    def _hold_to_word(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+    def _check_acknowledgement(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         """Check that what is acknowledged is stored, since the agent deletes it."""
         for result in answer.get("results", ()):
             if result["outcome"] in ("stored", "duplicate"):
@@ -671,9 +671,9 @@ class Viewer:
         for run in self.reader.take():
             assert isinstance(run, Run), f"the reader took stored entries for lost: {run}"
             self.seen += enumerate(run.columns.texts, run.first)
-        self._see_to_it()
+        self._check_progress()
 
-    def _see_to_it(self) -> None:
+    def _check_progress(self) -> None:
         """Check that a reader waits for, or soon requests, everything that it knows of and lacks."""
         due = self.reader.due
         asks = self._fetching or (due is not None and due <= self.world.now + HOLE_BACKOFF.longest_s)

@@ -69,7 +69,7 @@ async def gateway(backend: Cloud) -> AsyncIterator[StrictGateway]:
         yield running
 
 
-def trust(backend: Cloud, sts: Ask) -> None:
+def use_sts(backend: Cloud, sts: Ask) -> None:
     """Make the function connect ask this STS."""
 
     def identify(token: str) -> Caller | Refusal:
@@ -79,7 +79,7 @@ def trust(backend: Cloud, sts: Ask) -> None:
     backend.identify = identify
 
 
-def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+def set_credentials(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -131,14 +131,14 @@ async def test_agent_without_secret_ships_as_its_host_role(
     if sts == "ministack":
         real = MiniStackSts(await asyncio.to_thread(request.getfixturevalue, "ministack"))
         credentials = await asyncio.to_thread(real.credentials, f"Fleet-{kind}")
-        trust(backend, real)
+        use_sts(backend, real)
         role = "arn:aws:iam::" + credentials.arn.split(":")[4] + f":role/Fleet-{kind}"
     else:
         credentials, role = random_credentials(), FLEET
-        trust(backend, SignatureCheckingSts([credentials]))
+        use_sts(backend, SignatureCheckingSts([credentials]))
     backend.put(f"ROLE#{role}", "ROLE", principal="fleet")
     with metadata_server(credentials) as server:
-        give(monkeypatch, server.environment(kind))
+        set_credentials(monkeypatch, server.environment(kind))
         async with agent(gateway, tmp_path):
             await until(lambda: stored(backend) == EVERYTHING)
     assert gateway.violations == []
@@ -151,10 +151,10 @@ async def test_token_for_another_audience_is_refused(
     """The token is for another deployment. The refusal proves that this STS, too, signs over the audience header."""
     sts = MiniStackSts(ministack)
     credentials = await asyncio.to_thread(sts.credentials, "Fleet-elsewhere")
-    trust(backend, sts)
+    use_sts(backend, sts)
     role = "arn:aws:iam::" + credentials.arn.split(":")[4] + ":role/Fleet-elsewhere"
     backend.put(f"ROLE#{role}", "ROLE", principal="fleet")
-    give(monkeypatch, credentials.environment())
+    set_credentials(monkeypatch, credentials.environment())
     async with agent(gateway, tmp_path, aws_audience="another") as rig:
         await until(lambda: rig.socket.status.refused)
     async with agent(gateway, tmp_path):
@@ -168,8 +168,8 @@ async def test_refused_role_is_reported_and_shipping_resumes_once_allowed(
     """The report is readable. Lines read meanwhile go to the spool."""
     credentials = random_credentials()
     sts = SignatureCheckingSts([] if why == "unknown to AWS" else [credentials])
-    trust(backend, sts)
-    give(monkeypatch, credentials.environment())
+    use_sts(backend, sts)
+    set_credentials(monkeypatch, credentials.environment())
     if why != "not mapped":
         backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet", revoked=1 if why == "mapping revoked" else None)
     if why in {"principal revoked", "no agent"}:
@@ -194,12 +194,12 @@ async def test_missing_credentials_are_reported_and_retried(
 ) -> None:
     """The instance's role may arrive after boot, so nothing has to be restarted."""
     credentials = random_credentials()
-    trust(backend, SignatureCheckingSts([credentials]))
+    use_sts(backend, SignatureCheckingSts([credentials]))
     backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")
     async with agent(gateway, tmp_path) as rig:
         await until(lambda: rig.socket.status.refused)
         assert "no AWS credentials were found" in (rig.socket.status.error or "")
-        give(monkeypatch, credentials.environment())
+        set_credentials(monkeypatch, credentials.environment())
         await until(lambda: stored(backend) == EVERYTHING)
 
 
@@ -209,10 +209,10 @@ async def test_each_handshake_gets_a_fresh_signature(
     """A token is valid for 15 minutes, and an agent runs for months."""
     first, second = random_credentials(life=timedelta(minutes=5)), random_credentials()
     sts = SignatureCheckingSts([first, second])
-    trust(backend, sts)
+    use_sts(backend, sts)
     backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")
     with metadata_server(first) as server:
-        give(monkeypatch, server.environment("ecs"))
+        set_credentials(monkeypatch, server.environment("ecs"))
         async with agent(gateway, tmp_path) as rig:
             await until(lambda: stored(backend) == EVERYTHING)
             server.credentials = second

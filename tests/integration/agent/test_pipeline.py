@@ -349,7 +349,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def hog(folder: Path, leave: int = 0) -> Path:
+def fill_disk(folder: Path, leave: int = 0) -> Path:
     """Fill the disk with a foreign file except for this much room."""
     path = folder / "hog"
     with path.open("wb", buffering=0) as file, suppress(OSError):
@@ -363,7 +363,7 @@ def test_disk_filled_by_others_loses_nothing_and_keeps_shipping(sink: FakeIngest
     sink.faults(keys=[])
     with PipelineHarness(sink.url, small_disk, GeneratedReader(2, 40_000, rate=8_000), limits=FAST) as rig:
         wait_until(lambda: rig.spool.bytes > 50_000)
-        other = hog(small_disk)
+        other = fill_disk(small_disk)
         wait_until(lambda: rig.pipeline.full or rig.pipeline.stuck)
         sink.faults()
         wait_until(lambda: all(sink.tip(job_id(number)) > 0 for number in range(2)))
@@ -438,7 +438,7 @@ def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: FakeIngestPro
     sink.faults(keys=[])
     limits = PipelineSettings(spool_policy="drop-oldest", flush_interval=0.05, answer_timeout=0.5)
     with PipelineHarness(sink.url, small_disk, GeneratedReader(2, 60_000), limits=limits) as rig:
-        hog(small_disk, leave=2_200_000)
+        fill_disk(small_disk, leave=2_200_000)
         wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))
         wait_until(lambda: not rig.pipeline.intake.pending)
         sink.faults()

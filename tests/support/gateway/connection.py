@@ -140,13 +140,13 @@ class Client:
             if span is None:
                 await asyncio.sleep(0.5)
                 continue
-            await asyncio.sleep(span / 2 + self._gateway.dice.up_to(span))
+            await asyncio.sleep(span / 2 + self._gateway.dice.random_delay(span))
             self.cut()
             return
 
     async def _disconnected(self) -> None:
         route = self._api.routes.get("$disconnect")
-        if route is None or self._gateway.dice.falls("lose $disconnect", self._gateway.faults.lose_disconnect):
+        if route is None or self._gateway.dice.happens("lose $disconnect", self._gateway.faults.lose_disconnect):
             return
         context = self._context(route, "DISCONNECT", events.new_request_id())
         code = self._socket.close_code
@@ -159,17 +159,17 @@ class Client:
     async def _handle(self, text: str) -> None:
         gateway, faults, dice = self._gateway, self._gateway.faults, self._gateway.dice
         request_id = events.new_request_id()
-        if not gateway.may_pass(self._api) or dice.falls("throttle", faults.throttle):
+        if not gateway.may_pass(self._api) or dice.happens("throttle", faults.throttle):
             self._refuse("Too Many Requests", request_id)
             return
         route = self._api.route_for(text)
         if route is None:
             self._refuse("Forbidden", request_id)
             return
-        if dice.falls("fail before", faults.fail_before):
+        if dice.happens("fail before", faults.fail_before):
             self._refuse("Internal server error", request_id)
             return
-        await asyncio.sleep(dice.up_to(faults.delay_s))
+        await asyncio.sleep(dice.random_delay(faults.delay_s))
         context = self._context(route, "MESSAGE", request_id)
         context["messageId"] = request_id
         event = {"requestContext": context, "body": text, "isBase64Encoded": False}
@@ -177,7 +177,7 @@ class Client:
         if outcome is None:
             self._refuse("Endpoint request timed out", request_id)
             return
-        if outcome.failed or dice.falls("fail after", faults.fail_after):
+        if outcome.failed or dice.happens("fail after", faults.fail_after):
             self._refuse("Internal server error", request_id)
             return
         body = _body_of(outcome.payload)
@@ -185,15 +185,15 @@ class Client:
             gateway.violation(f"{route.function} returned what API Gateway cannot send: {str(outcome.payload)[:200]}")
             self._refuse("Internal server error", request_id)
             return
-        if not route.answers or not body or dice.falls("lose answer", faults.lose_answer):
+        if not route.answers or not body or dice.happens("lose answer", faults.lose_answer):
             return
         await self._answer(body)
 
     async def _answer(self, body: str) -> None:
         dice, faults = self._gateway.dice, self._gateway.faults
-        times = 2 if dice.falls("repeat answer", faults.repeat_answer) else 1
+        times = 2 if dice.happens("repeat answer", faults.repeat_answer) else 1
         for _ in range(times):
-            await asyncio.sleep(dice.up_to(faults.delay_s))
+            await asyncio.sleep(dice.random_delay(faults.delay_s))
             self._gateway.counts["answer"] += 1
             self.send(body)
 

@@ -53,13 +53,13 @@ class FaultInjector:
         self._random = Random(seed)
         self._counts = counts
 
-    def falls(self, what: str, share: float) -> bool:
+    def happens(self, what: str, share: float) -> bool:
         """Report whether the fault happens now, and count it as `what`."""
         if share <= 0.0 or self._random.random() >= share:
             return False
         self._counts[what] += 1
         return True
 
-    def up_to(self, seconds: float) -> float:
+    def random_delay(self, seconds: float) -> float:
         """Return a random time within this many seconds."""
         return self._random.uniform(0.0, seconds) if seconds > 0 else 0.0

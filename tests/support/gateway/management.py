@@ -89,19 +89,19 @@ class Management:
         if len(body) > gateway.limits.message_bytes:
             gateway.violation(f"a post of {len(body)} bytes")
             return _error(413, "PayloadTooLargeException", "Payload too large")
-        if gateway.dice.falls("throttle push", gateway.faults.throttle_push):
+        if gateway.dice.happens("throttle push", gateway.faults.throttle_push):
             return _error(429, "LimitExceededException", "Rate exceeded")
         return await self._post(client.id, body.decode("utf-8", errors="replace"))
 
     async def _post(self, connection_id: str, text: str) -> web.Response:
         gateway, faults = self._gateway, self._gateway.faults
         gateway.counts["push"] += 1
-        if gateway.dice.falls("lose push", faults.lose_push):
+        if gateway.dice.happens("lose push", faults.lose_push):
             return web.Response()
-        times = 2 if gateway.dice.falls("repeat push", faults.repeat_push) else 1
+        times = 2 if gateway.dice.happens("repeat push", faults.repeat_push) else 1
         if faults.delay_push_s or times > 1:
             for _ in range(times):
-                gateway.spawn(self._deliver_later(connection_id, text, gateway.dice.up_to(faults.delay_push_s)))
+                gateway.spawn(self._deliver_later(connection_id, text, gateway.dice.random_delay(faults.delay_push_s)))
             return web.Response()
         client = gateway.client(connection_id)
         if client is None:
@@ -166,16 +166,16 @@ class Management:
         faults, dice = self._gateway.faults, self._gateway.dice
         body = await request.read()
         if request.headers.get("X-Amz-Target", "").startswith(TABLES):
-            if dice.falls("throttle table", faults.throttle_table):
+            if dice.happens("throttle table", faults.throttle_table):
                 return _table_throttled()
-            if dice.falls("slow table", faults.slow_table):
+            if dice.happens("slow table", faults.slow_table):
                 await asyncio.sleep(faults.slow_table_s)
             answer = await self._forward(request, body)
-            if dice.falls("fail table after", faults.fail_table_after):
+            if dice.happens("fail table after", faults.fail_table_after):
                 assert request.transport is not None
                 request.transport.abort()
             return answer
-        if request.path.startswith("/_aws/execute-api/") and dice.falls("throttle http", faults.http_throttle):
+        if request.path.startswith("/_aws/execute-api/") and dice.happens("throttle http", faults.http_throttle):
             return web.json_response({"message": "Too Many Requests"}, status=429)
         if not request.path.startswith("/_aws/execute-api/"):
             return await self._forward(request, body)

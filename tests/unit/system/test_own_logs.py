@@ -75,7 +75,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[CapturedOutput]:
         cloud.executor.shutdown()
 
 
-def suffer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def send_hostile_texts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put hostile texts everywhere, in requests that succeed and requests that fail."""
     agent = cloud.agent(cloud.agent_key())
     key = cloud.viewer_key()
@@ -118,7 +118,7 @@ def test_logs_hold_one_object_a_line_with_our_own_levels(
     written: CapturedOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line feed, a quote or an escape in a text neither ends nor begins anything."""
-    suffer(written.cloud, monkeypatch)
+    send_hostile_texts(written.cloud, monkeypatch)
     logs = written.logs()
     assert len(logs) > 20
     assert {one["level"] for one in logs} <= {"INFO", "WARNING", "ERROR"}
@@ -150,7 +150,7 @@ def test_containers_lines_are_never_logged(written: CapturedOutput, monkeypatch:
 def test_metrics_have_our_names_and_one_dimension(written: CapturedOutput, monkeypatch: pytest.MonkeyPatch) -> None:
     """CloudWatch charges for every name and dimension: a container must be able to create neither."""
     before = time.time_ns() // 1_000_000
-    suffer(written.cloud, monkeypatch)
+    send_hostile_texts(written.cloud, monkeypatch)
     documents = written.metrics()
     assert len(documents) > 20
     for document in documents:

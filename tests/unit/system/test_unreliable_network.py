@@ -40,7 +40,7 @@ STEP = st.one_of(
 )
 
 
-def take(world: Simulation, step: tuple[Any, ...]) -> None:
+def apply_step(world: Simulation, step: tuple[Any, ...]) -> None:
     """Take one step of the run."""
     match step:
         case ("write", job, count):
@@ -92,7 +92,7 @@ def play(seed: int, weather: NetworkFaults, steps: list[tuple[Any, ...]]) -> Sim
         world.join(job=0)
         world.join(job=1)
         for step in steps:
-            take(world, step)
+            apply_step(world, step)
             world.run(0.5)
         check(world)
         return world

@@ -54,7 +54,7 @@ class ObservedPool(PreencodePool):
         return begun
 
 
-def there(pool: PreencodePool) -> None:
+def wait_until_idle(pool: PreencodePool) -> None:
     """Wait until its process is running and idle."""
     data = plain_records(8_000, START)
     with file_of(data) as fd:
@@ -74,7 +74,7 @@ def _shared() -> Iterator[ObservedPool]:
 
 @pytest.fixture(name="pool")
 def _pool(shared: ObservedPool) -> ObservedPool:
-    there(shared)
+    wait_until_idle(shared)
     return shared
 
 
@@ -85,7 +85,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def unseen(pool: PreencodePool) -> Iterator[None]:
+def hidden_from_pool(pool: PreencodePool) -> Iterator[None]:
     """Hide changes from the preencode process until they are complete."""
     pid = worker_of(pool)
     os.kill(pid, signal.SIGSTOP)
@@ -161,7 +161,7 @@ class Reader:
         return [event for event in events if isinstance(event, Gap)]
 
 
-def plainly(path: Path, cursor: str | None = None, sequencer: EntrySequencer | None = None) -> list[Entry]:
+def ordinary_reading(path: Path, cursor: str | None = None, sequencer: EntrySequencer | None = None) -> list[Entry]:
     """Return the result of ordinary reading."""
     reader = Reader(path, None, cursor, sequencer).read().close()
     assert not reader.sealed
@@ -192,7 +192,7 @@ def test_preencoded_reading_equals_ordinary_reading(
     tmp_path_factory: pytest.TempPathFactory, shared: ObservedPool, steps: list[tuple[str, int]]
 ) -> None:
     """Written, rotated, damaged and read in any order, with replaced readers and a killed process."""
-    there(shared)
+    wait_until_idle(shared)
     path = tmp_path_factory.mktemp("log") / NAME
     log = JsonFile(path, max_file=99)
     reader, entries, written = Reader(path, shared), list[Entry](), 0
@@ -218,7 +218,7 @@ def test_preencoded_reading_equals_ordinary_reading(
             os.kill(worker_of(shared), signal.SIGKILL)
         elif what == "again":
             shared.tend()
-            there(shared) if shared.owner is None else None
+            wait_until_idle(shared) if shared.owner is None else None
         elif what in {"pieces", "tail", "damage", "nuls"}:
             written += 1
             write(
@@ -230,7 +230,7 @@ def test_preencoded_reading_equals_ordinary_reading(
                 }[what]
             )
     entries += reader.close().entries[reader.skip :]
-    expected = plainly(path)
+    expected = ordinary_reading(path)
     log.close()
     assert [entry for entry in entries if entry[1] != "s"] == [entry for entry in expected if entry[1] != "s"]
 
@@ -272,7 +272,7 @@ def test_file_truncated_during_a_range_is_read_anew(
     path.write_bytes(plain_records(MANY, START, "old"))
     reader = Reader(path, pool).until_pressed(given_before)
     assert pool.owner is not None
-    with unseen(pool):
+    with hidden_from_pool(pool):
         os.truncate(path, 0)  # the inode stays
         with path.open("ab") as file:
             file.write(plain_records(rewritten, START + S, "new"))
@@ -285,7 +285,7 @@ def test_file_truncated_during_a_range_is_read_anew(
     assert reader.numbers == [*range(old), *range(rewritten + 5)]
     assert 0 < old < MANY
     assert [(gap.reason, gap.start) for gap in reader.gaps] == [("truncated", reader.entries[old - 1][0])]
-    assert plainly(path, reader.cursor) == []
+    assert ordinary_reading(path, reader.cursor) == []
 
 
 def test_file_replaced_as_soon_as_it_is_opened_is_noticed(path: Path, pool: ObservedPool) -> None:
@@ -299,7 +299,7 @@ def test_file_replaced_as_soon_as_it_is_opened_is_noticed(path: Path, pool: Obse
         file.write(plain_records(MANY, START, "old"))
 
     def replaced() -> None:
-        with unseen(pool):
+        with hidden_from_pool(pool):
             os.truncate(path, 0)
             with path.open("ab") as file:
                 file.write(plain_records(MANY, START + S, "new"))
@@ -319,7 +319,7 @@ def test_file_truncated_only_at_its_end_is_read(path: Path, pool: ObservedPool, 
     left = MANY // 9
 
     def cut() -> None:
-        with unseen(pool), path.open("r+b") as file:
+        with hidden_from_pool(pool), path.open("r+b") as file:
             file.truncate(len(plain_records(left, START, "old")))
             file.seek(0, os.SEEK_END)
             file.write(plain_records(written, START + S, "new", first=left))
@@ -341,7 +341,7 @@ def test_preencoding_continues_behind_unusual_records(path: Path, pool: Observed
     """They are read ordinarily, and so is a little of what follows."""
     path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
     reader = Reader(path, pool).read().close()
-    assert reader.entries == plainly(path)
+    assert reader.entries == ordinary_reading(path)
     where = [at for at, _ in reader.sealed]
     assert min(where) < MANY < max(where)
 
@@ -359,7 +359,7 @@ def test_run_begins_at_its_first_line(path: Path, pool: ObservedPool, at: int) -
         return made
 
     reader = Reader(path, pool, sequencer=sequencer()).read().close()
-    assert reader.entries == plainly(path, sequencer=sequencer())
+    assert reader.entries == ordinary_reading(path, sequencer=sequencer())
     events = [index for index, (_, letter, _) in enumerate(reader.entries) if letter == "s"]
     assert events == [at - 1, at], "exit and start, together, before the lines from half way between them on"
     assert reader.sealed
@@ -383,7 +383,7 @@ def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: P
     first, second = plain_records(MANY, START), plain_records(MANY, START, first=MANY)
     path.write_bytes(first + secret + first + key + second)
     reader = Reader(path, pool, redaction=Redaction(("all",))).read().close()
-    assert reader.entries == plainly(path)
+    assert reader.entries == ordinary_reading(path)
     assert sum(sealed.hidden.get("aws", 0) for _, sealed in reader.sealed) == 1
     where = [at for at, _ in reader.sealed]
     assert min(where) < MANY
@@ -395,7 +395,7 @@ def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: P
 def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: ObservedPool) -> None:
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool, redaction=None).read().close()
-    assert reader.entries == plainly(path)
+    assert reader.entries == ordinary_reading(path)
     assert not reader.sealed
 
 
@@ -411,7 +411,7 @@ def test_file_given_up_during_a_range_is_a_gap(path: Path, pool: ObservedPool) -
     reader.source.open()
     assert reader.source.drop_oldest() > 0
     assert pool.owner is None
-    there(pool)
+    wait_until_idle(pool)
     reader.read().close()
     old = len(reader.numbers) - MANY
     assert reader.numbers == [*range(old), *range(MANY)]
@@ -426,9 +426,9 @@ def test_closed_source_releases_the_pool(path: Path, pool: ObservedPool) -> None
     assert pool.owner is not None
     first.close()
     assert pool.owner is None
-    there(pool)
+    wait_until_idle(pool)
     second = Reader(path, pool, first.cursor).until_pressed().read().close()
-    assert first.entries + second.entries == plainly(path)
+    assert first.entries + second.entries == ordinary_reading(path)
 
 
 def test_closing_without_a_range_disturbs_nobody(path: Path, pool: ObservedPool) -> None:
@@ -477,7 +477,7 @@ def test_two_logs_share_a_pool(path: Path, pool: ObservedPool, killed: bool) -> 
             os.kill(pid, signal.SIGKILL)
             select.select([ended], [], [], 30)
         pool.tend()
-        there(pool)
+        wait_until_idle(pool)
         second.until_pressed()
         assert pool.owner is not None
     while any([first.step(), second.step()]):
@@ -495,14 +495,14 @@ def test_reading_resumes_after_each_entry_of_a_batch(path: Path, pool: ObservedP
     """By the file position, and by the marks only; with a skip count, or from its end."""
     path.write_bytes(plain_records(12_000, START))
     reader = Reader(path, pool).read().close()
-    whole = plainly(path)
+    whole = ordinary_reading(path)
     assert reader.entries == whole
     assert len(reader.sealed) > 5
     for at, sealed in (reader.sealed[0], reader.sealed[len(reader.sealed) // 2], reader.sealed[-1]):
         opened = sealed.decode()
         for count in (1, sealed.count // 2, sealed.count - 1, sealed.count):
             cursor = opened.cursor_at(count)
-            assert plainly(path, cursor) == whole[at + count :]
+            assert ordinary_reading(path, cursor) == whole[at + count :]
             assert (split_cursor(cursor)[1] == 0) == (count == sealed.count)
             without_place = "|".join(part for part in cursor.split("~")[0].split("|") if not part.startswith("f="))
-            assert plainly(path, f"{without_place}~{split_cursor(cursor)[1]}") == whole[at + count :]
+            assert ordinary_reading(path, f"{without_place}~{split_cursor(cursor)[1]}") == whole[at + count :]

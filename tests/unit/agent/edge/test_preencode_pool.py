@@ -51,7 +51,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
-def begin(pool: PreencodePool, fd: int, owner: object) -> int:
+def start_range(pool: PreencodePool, fd: int, owner: object) -> int:
     """Start a range, and return the process's id."""
     until(lambda: ordered(pool, fd, owner), "it is never there")
     return worker_of(pool)
@@ -71,7 +71,7 @@ def test_range_is_encoded_once_the_process_has_started(pool: PreencodePool, fd: 
     assert not pool.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
         "that is read faster than asked for"
     )
-    pid = begin(pool, fd, owner)
+    pid = start_range(pool, fd, owner)
     found = texts(pool, owner)
     assert len(found) > len(EXPECTED) * 0.9, "all but what would not fill a batch"
     assert found == EXPECTED[: len(found)]
@@ -85,7 +85,7 @@ def test_range_is_encoded_once_the_process_has_started(pool: PreencodePool, fd: 
 def test_range_belongs_to_its_caller(pool: PreencodePool, fd: int) -> None:
     """Until it is finished, no other caller gets one."""
     owner, other = object(), object()
-    begin(pool, fd, owner)
+    start_range(pool, fd, owner)
     assert pool.take()
     assert pool.owner is owner
     assert not ordered(pool, fd, other)
@@ -95,7 +95,7 @@ def test_range_belongs_to_its_caller(pool: PreencodePool, fd: int) -> None:
 def test_range_after_an_abandoned_one_is_the_next_one(pool: PreencodePool, fd: int) -> None:
     """Whatever of the abandoned one is still in transit."""
     owner = object()
-    first = begin(pool, fd, owner)
+    first = start_range(pool, fd, owner)
     pool.take()
     with file_of(plain_records(10_000, START, "other")) as another:
         pool.stop()
@@ -113,7 +113,7 @@ def test_range_after_an_abandoned_one_is_the_next_one(pool: PreencodePool, fd: i
 def test_killed_process_ends_the_range_and_is_replaced(pool: PreencodePool, fd: int, when: str) -> None:
     """Its earlier results count."""
     owner = object()
-    pid = begin(pool, fd, owner)
+    pid = start_range(pool, fd, owner)
     some = pool.take() if when == "after some" else []
     before = [text for batch in some for text in decode_body(batch.body).texts]
     os.kill(pid, signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_killed_process_ends_the_range_and_is_replaced(pool: PreencodePool, fd: 
     assert len(found) < len(EXPECTED)
     assert (pool.owner, pool.plain) == (None, False)
     assert_ended(pid)
-    begin(pool, fd, owner)
+    start_range(pool, fd, owner)
     again = texts(pool, owner)
     assert pool.plain
     assert again == EXPECTED[: len(again)]
@@ -132,7 +132,7 @@ def test_process_that_delays_reading_is_skipped(fd: int) -> None:
     """Its earlier results count; asked again, it would delay reading again."""
     pool = PreencodePool(patience_s=0.05)
     owner = object()
-    pid = begin(pool, fd, owner)
+    pid = start_range(pool, fd, owner)
     os.kill(pid, signal.SIGSTOP)
     found = texts(pool, owner)
     assert found == EXPECTED[: len(found)]
@@ -146,7 +146,7 @@ def test_process_that_delays_reading_is_skipped(fd: int) -> None:
 def test_process_that_ended_unseen_loses_its_range(pool: PreencodePool, fd: int) -> None:
     """Tending notices it first: no one owns a range then, and the next one starts anew."""
     owner = object()
-    pid = begin(pool, fd, owner)
+    pid = start_range(pool, fd, owner)
     with os.fdopen(os.pidfd_open(pid)) as ended:
         os.kill(pid, signal.SIGKILL)
         select.select([ended], [], [], 30)
@@ -169,7 +169,7 @@ def test_idle_process_exits_and_is_restarted(fd: int) -> None:
             else:
                 assert not ordered(pool, fd, owner), "its being there is old news"
             assert_ended(pid)
-        begin(pool, fd, owner)
+        start_range(pool, fd, owner)
         assert texts(pool, owner)
     finally:
         pool.stop()
@@ -194,7 +194,7 @@ def test_process_that_cannot_start_is_not_restarted_repeatedly(
     assert len(started) == 1
     pool.tend()
     monkeypatch.undo()
-    begin(pool, fd, owner)
+    start_range(pool, fd, owner)
 
 
 def test_pool_stopped_before_its_first_request_can_be_started(pool: PreencodePool, fd: int) -> None:
@@ -203,7 +203,7 @@ def test_pool_stopped_before_its_first_request_can_be_started(pool: PreencodePoo
     pool.stop()
     pool.start()
     assert has_worker(pool)
-    begin(pool, fd, pool)
+    start_range(pool, fd, pool)
 
 
 def test_descriptors_do_not_leak(pool: PreencodePool, fd: int) -> None:
@@ -214,14 +214,14 @@ def test_descriptors_do_not_leak(pool: PreencodePool, fd: int) -> None:
         return len(os.listdir(f"/proc/{pid}/fd"))
 
     before = count("self")
-    pid = begin(pool, fd, owner)
+    pid = start_range(pool, fd, owner)
     texts(pool, owner)
     here, there = count("self"), count(pid)
     for _ in range(5):
         assert ordered(pool, fd, owner)
         texts(pool, owner)
     assert (count("self"), count(pid)) == (here, there)
-    begin(pool, fd, owner)
+    start_range(pool, fd, owner)
     pool.stop()
     assert count("self") == before
 

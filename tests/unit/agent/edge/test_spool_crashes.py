@@ -73,7 +73,7 @@ def content(model: Model) -> tuple[Any, Any, Any, Any]:
     return model.jobs, model.queue, model.pieces, model.held
 
 
-def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
+def apply_step(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
     """Apply one operation to the spool and to the model."""
     what, number, value = step
     job = JOBS[number]
@@ -137,7 +137,7 @@ def folder() -> Any:
         yield Path(made)
 
 
-def as_left(spool: Spool, target: Path, log_bytes: int | None = None, torn: bytes = b"") -> Spool:
+def after_crash(spool: Spool, target: Path, log_bytes: int | None = None, torn: bytes = b"") -> Spool:
     """Return the spool that the next start finds: this many bytes of the write-ahead log, and then junk."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -165,20 +165,20 @@ def test_spool_holds_what_was_committed_after_any_failure_or_kill(turns: list[tu
             try:
                 with spool.transaction():
                     for step in steps:
-                        take(spool, model, step)
+                        apply_step(spool, model, step)
                     if end == "fail":
                         raise FailingError
             except FailingError:
                 model = before
             if end == "kill":
                 number += 1
-                again = as_left(spool, place / str(number))
+                again = after_crash(spool, place / str(number))
                 spool.close()
                 spool = again
                 assert spool.set_aside is None
             assert held(spool) == content(model)
             counted = spool.bytes
-            again = as_left(spool, place / "counted")
+            again = after_crash(spool, place / "counted")
             assert again.bytes == counted
             again.close()
         spool.close()
@@ -199,12 +199,12 @@ def test_power_cut_leaves_an_earlier_state(turns: list[Any], share: float, torn:
         for steps in turns:
             with spool.transaction():
                 for step in steps:
-                    take(spool, model, step)
+                    apply_step(spool, model, step)
             states.append(copy.deepcopy(content(model)))
         log = spool.path.with_name(spool.path.name + "-wal")
         size = log.stat().st_size
         assert size > 0, "the transactions are in the log"
-        again = as_left(spool, place / "after", int(size * share), torn)
+        again = after_crash(spool, place / "after", int(size * share), torn)
         assert again.set_aside is None
         assert held(again) in states
         assert share < 1 or held(again) == states[-1]

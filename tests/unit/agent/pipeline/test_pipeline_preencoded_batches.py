@@ -33,7 +33,7 @@ def chunk(begin: int, texts: list[str]) -> Chunk:
     return Chunk([5] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
 
 
-def sealed(begin: int, texts: list[str]) -> PreencodedBatch:
+def preencoded(begin: int, texts: list[str]) -> PreencodedBatch:
     """Return the lines as a batch closed by its reader."""
     batcher = Batcher()
     batcher.add(chunk(begin, texts))
@@ -104,14 +104,14 @@ def test_open_batch_precedes_an_encoded_one(rig: OfflineHarness, saved: bool) ->
     if saved:
         rig.turn(1)
         assert rig.open == lines(0, 3)
-    rig.offer(chunk(3, lines(3, 5)), sealed(5, lines(5, 9)), chunk(9, lines(9, 10)))
+    rig.offer(chunk(3, lines(3, 5)), preencoded(5, lines(5, 9)), chunk(9, lines(9, 10)))
     rig.turn(1)
     assert rig.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
     assert rig.open == lines(9, 10)
     again = rig.again()
     assert again.place == "10"
     assert again.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
-    again.offer(sealed(10, lines(10, 12)))
+    again.offer(preencoded(10, lines(10, 12)))
     again.turn(1)
     assert again.closed[2:] == [(lines(9, 10), "10"), (lines(10, 12), "12")]
     assert again.open == []
@@ -120,7 +120,7 @@ def test_open_batch_precedes_an_encoded_one(rig: OfflineHarness, saved: bool) ->
 
 def test_reading_resumes_behind_the_last_written_batch_after_a_crash(rig: OfflineHarness) -> None:
     """Its cursor is the job's, though nothing else was ever open."""
-    rig.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
+    rig.offer(preencoded(0, lines(0, 4)), preencoded(4, lines(4, 6)))
     rig.turn(1)
     again = rig.again()
     assert again.place == "6"
@@ -131,14 +131,14 @@ def test_reading_resumes_behind_the_last_written_batch_after_a_crash(rig: Offlin
 def test_skipped_entries_are_removed_from_an_encoded_batch(rig: OfflineHarness) -> None:
     """The rest is a part of an open batch, whose cursors count from before it."""
     position = rig.pipeline.intake.reposition(JOB.id, "3~2")
-    rig.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
+    rig.offer(preencoded(3, lines(3, 8)), preencoded(8, lines(8, 9)), epoch=position.epoch)
     rig.turn(1)
     assert rig.closed == [(lines(5, 8), "8"), (lines(8, 9), "9")]
 
 
 def test_part_of_an_encoded_batch_ends_at_its_end_or_counts_from_before_it() -> None:
     """Its columns are unchanged."""
-    whole = sealed(3, lines(3, 8))
+    whole = preencoded(3, lines(3, 8))
     opened = whole.decode()
     assert (opened.texts, opened.streams, opened.times) == (lines(3, 8), "ooooo", [5] * 5)
     assert [opened.cursor_at(count) for count in range(1, 6)] == ["3~1", "3~2", "3~3", "3~4", "8"]
@@ -148,7 +148,10 @@ def test_part_of_an_encoded_batch_ends_at_its_end_or_counts_from_before_it() -> 
 def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
     """Entries and bytes; and separately, so that encoded batches can be counted."""
     counted = []
-    offers: dict[str, Chunk | PreencodedBatch] = {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}
+    offers: dict[str, Chunk | PreencodedBatch] = {
+        "chunk": chunk(0, lines(0, 70)),
+        "sealed": preencoded(0, lines(0, 70)),
+    }
     for name, offered in offers.items():
         rig = OfflineHarness(tmp_path / name)
         rig.offer(offered)
@@ -163,13 +166,13 @@ def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
 def test_encoded_batch_of_a_deleted_job_counts_as_discarded(rig: OfflineHarness) -> None:
     """It is not kept."""
     rig.pipeline.buffers[JOB.id].discarded = True
-    rig.offer(sealed(0, lines(0, 7)))
+    rig.offer(preencoded(0, lines(0, 7)))
     rig.turn(1)
     assert rig.counted()["discarded_events_total"] == 7
     assert (rig.closed, rig.open) == ([], [])
 
 
-def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> PreencodedBatch:
+def redacted_by_reader(begin: int, texts: list[str], redaction: Redaction) -> PreencodedBatch:
     """Return a batch as the preencode process redacts it."""
     found = redact_lines(redaction, texts)
     assert found is not None
@@ -177,7 +180,7 @@ def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> P
     shown = list(texts)
     for index, text in changed:
         shown[index] = text
-    made = sealed(begin, shown)
+    made = preencoded(begin, shown)
     return PreencodedBatch(made.batch, made.before, redaction, hidden, [(index, texts[index]) for index, _ in changed])
 
 
@@ -187,7 +190,7 @@ SECRET = "id=AKIAIOSFODNN7EXAMPLE"
 def test_batch_redacted_by_its_reader_is_adopted(tmp_path: Path) -> None:
     """Its hidden secrets count as if hidden here."""
     rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("aws",)))
-    rig.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
+    rig.offer(chunk(0, ["a"]), redacted_by_reader(1, ["b", SECRET], Redaction(("aws",))))
     rig.turn(1)
     assert rig.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
     assert rig.counted()["redacted_secrets_total"] == 1
@@ -210,7 +213,7 @@ def test_batch_redacted_with_other_settings_is_processed_from_its_original(
     """If reader and pipeline disagree, the pipeline's settings apply."""
     texts = ["b", SECRET]
     rig = OfflineHarness(tmp_path, processing)
-    rig.offer(redacted_where_read(0, texts, redaction))
+    rig.offer(redacted_by_reader(0, texts, redaction))
     rig.turn(1)
     plain = OfflineHarness(tmp_path / "plain", processing)
     plain.offer(chunk(0, texts))
@@ -226,19 +229,19 @@ def test_preencoded_batch_inside_a_private_key_is_hidden_to_the_keys_end(tmp_pat
     body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
     redaction = Redaction(("all",))
     rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("all",)))
-    rig.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
+    rig.offer(chunk(0, ["before", KEY[0]]), redacted_by_reader(2, [*body[:4], SECRET], redaction))
     rig.turn(1)
     assert rig.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
     pieces = [piece for _, piece in rig.spool.pieces() if piece is not None]
     cursors = [cursor for piece in pieces for cursor in (piece.cursors or [piece.cursor])]
     assert split_cursor(cursors[-1]) == ("7", 0)
-    rig.offer(chunk(7, [KEY[0], body[0]]), redacted_where_read(9, body[1:], redaction))
+    rig.offer(chunk(7, [KEY[0], body[0]]), redacted_by_reader(9, body[1:], redaction))
     rig.turn(1)
     (*_, (_, piece)) = rig.spool.pieces()
     assert piece is not None
     assert set(piece.texts) == {REDACTED}
     assert processing_state_of(piece.cursor).startswith("zo")
-    opened = redacted_where_read(9, body[1:], redaction).decode("oab")
+    opened = redacted_by_reader(9, body[1:], redaction).decode("oab")
     assert opened.cursor_at(2) == "9|r=oab~2"
     rig.spool.close()
 
@@ -247,7 +250,7 @@ def test_preencoded_batch_flushes_an_unfinished_long_line(tmp_path: Path) -> Non
     """Nothing is preencoded while a line is open: so the line is complete."""
     long = f"{SECRET} {'x' * 5_000}"
     rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("aws",)))
-    rig.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
+    rig.offer(chunk(0, ["a", long]), redacted_by_reader(2, ["b", SECRET], Redaction(("aws",))))
     rig.turn(1)
     texts = [text for closed, _ in rig.closed for text in closed]
     assert texts == ["a", long.replace(SECRET, f"id={REDACTED}"), "b", f"id={REDACTED}"]
@@ -276,7 +279,7 @@ def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> Non
 def test_encoded_batch_is_decoded_if_lines_are_processed(tmp_path: Path) -> None:
     """No batch skips per-line processing, even if a reader thought that there was none."""
     rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("private_key",)))
-    rig.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
+    rig.offer(preencoded(0, ["before", *KEY[:2]]), preencoded(3, [*KEY[2:], "after"]))
     rig.turn(1)
     assert rig.open == ["before", *[REDACTED] * 3, "after"]
     (_, piece) = list(rig.spool.pieces())[-1]

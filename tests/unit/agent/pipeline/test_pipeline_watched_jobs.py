@@ -101,7 +101,7 @@ class Conversation:
 
 
 @pytest.fixture
-def talk(tmp_path: Path) -> Iterator[Any]:
+def start_conversation(tmp_path: Path) -> Iterator[Any]:
     made: list[Conversation] = []
 
     def begin(watched: Watched | None = None) -> Conversation:
@@ -113,9 +113,9 @@ def talk(tmp_path: Path) -> Iterator[Any]:
         one.spool.close()
 
 
-def test_first_line_goes_at_once_and_later_lines_form_the_next_batch(talk: Any) -> None:
+def test_first_line_goes_at_once_and_later_lines_form_the_next_batch(start_conversation: Any) -> None:
     """Latency is one round trip, and the size of a batch adapts by itself."""
-    cloud = talk(Watched(ttl=60_000, interval=0))
+    cloud = start_conversation(Watched(ttl=60_000, interval=0))
     cloud.lines(1)
     first, count, envelope = cloud.batch()
     assert (first, count) == (1, 1)
@@ -128,9 +128,9 @@ def test_first_line_goes_at_once_and_later_lines_form_the_next_batch(talk: Any) 
     assert cloud.envelopes() == []
 
 
-def test_minimum_interval_is_kept_for_many_viewers(talk: Any) -> None:
+def test_minimum_interval_is_kept_for_many_viewers(start_conversation: Any) -> None:
     """Each of them multiplies what is sent."""
-    cloud = talk(Watched(ttl=60_000, interval=500))
+    cloud = start_conversation(Watched(ttl=60_000, interval=500))
     cloud.lines(1)
     first, _, envelope = cloud.batch()
     cloud.stored(first, envelope)
@@ -141,9 +141,9 @@ def test_minimum_interval_is_kept_for_many_viewers(talk: Any) -> None:
     assert cloud.batch()[:2] == (2, 10)
 
 
-def test_unwatched_job_fills_a_batch_until_the_interval_is_over(talk: Any) -> None:
+def test_unwatched_job_fills_a_batch_until_the_interval_is_over(start_conversation: Any) -> None:
     """It costs the same with one line or a thousand."""
-    cloud = talk()
+    cloud = start_conversation()
     cloud.lines(40)
     cloud.turn(FLUSH_S - 1)
     assert cloud.envelopes() == []
@@ -151,9 +151,9 @@ def test_unwatched_job_fills_a_batch_until_the_interval_is_over(talk: Any) -> No
     assert cloud.batch()[:2] == (1, 40)
 
 
-def test_new_viewer_is_sent_waiting_lines(talk: Any) -> None:
+def test_new_viewer_is_sent_waiting_lines(start_conversation: Any) -> None:
     """`watch`; once it is over, batches fill again."""
-    cloud = talk()
+    cloud = start_conversation()
     cloud.lines(3)
     cloud.say(Watch(job=JOB.id, ttl=5_000, interval=0))
     first, count, envelope = cloud.batch()
@@ -164,9 +164,9 @@ def test_new_viewer_is_sent_waiting_lines(talk: Any) -> None:
     assert cloud.envelopes() == []
 
 
-def test_exit_sends_the_open_batch_at_once(talk: Any) -> None:
+def test_exit_sends_the_open_batch_at_once(start_conversation: Any) -> None:
     """Nobody waits for a container's last lines."""
-    cloud = talk()
+    cloud = start_conversation()
     cloud.lines(2)
     cloud.pipeline.intake.job_changed(Job(JOB.id, JOB.container, LifeCycle(state="exited", exit_code=0)))
     cloud.turn()

@@ -52,7 +52,7 @@ def chunk(texts: list[str], begin: int) -> Chunk:
     return Chunk([0] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
 
 
-def sealed(texts: list[str], begin: int) -> Iterator[PreencodedBatch]:
+def preencoded(texts: list[str], begin: int) -> Iterator[PreencodedBatch]:
     """Return the same, closed by its reader."""
     batcher = Batcher()
     batcher.add(chunk(texts, begin))
@@ -82,9 +82,9 @@ class OfflineHarness:
         while self.pipeline.intake.offer(JOB.id, 1, chunk(texts, begin)) is not Offer.TAKEN:
             self.pipeline.turn(self.now)
 
-    def read_sealed(self, texts: list[str], begin: int) -> None:
+    def read_preencoded(self, texts: list[str], begin: int) -> None:
         """Read the same in batches closed by their reader."""
-        for each in sealed(texts, begin):
+        for each in preencoded(texts, begin):
             while self.pipeline.intake.offer(JOB.id, 1, each) is not Offer.TAKEN:
                 self.pipeline.turn(self.now)
 
@@ -223,7 +223,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
         read = 0
 
         def go_on() -> None:
-            (rig.read_sealed if next(ways) else rig.read)(written[read:], read)
+            (rig.read_preencoded if next(ways) else rig.read)(written[read:], read)
 
         for what, value, count in steps:
             if what == "read":
@@ -630,7 +630,7 @@ def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
         if begin == end:
             return begin
         texts = source[begin:end]
-        for offered in sealed(texts, begin) if next(ways) else [chunk(texts, begin)]:
+        for offered in preencoded(texts, begin) if next(ways) else [chunk(texts, begin)]:
             if rig.pipeline.intake.offer(JOB.id, epoch, offered) is not Offer.TAKEN:
                 break
             begin += offered.count
