@@ -107,7 +107,7 @@ class ApiSource:
         """
         self.sequencer = sequencer
         self.gone = False
-        self.troubled: Callable[[str | None], None] = lambda _: None
+        self.on_problem: Callable[[str | None], None] = lambda _: None
         self._requests = LogFollower(connection, container, tty=tty, useless=self._begins_within_line)
         # The engine compares each line's time: where its clock was set back, an earlier line may be a later time's.
         self._since = sequencer.after + 1 if sequencer.after else since
@@ -127,10 +127,10 @@ class ApiSource:
         self._jitter: Jitter = random
         self._steps = self._run()
 
-    def runs(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
         """Record whether the container runs. A follow stream of a stopped container is soon closed."""
         self._run_unread = self._run_unread or (running and not self._requests.running)
-        self._requests.runs(running)
+        self._requests.set_running(running)
 
     @property
     def unread(self) -> int:
@@ -191,7 +191,7 @@ class ApiSource:
                     if running:
                         yield from self._follow(_OVERLAP, running=True)
                     yield from self._catch_up()
-                self.troubled(None)
+                self.on_problem(None)
                 retries.reset()
                 if not running:
                     self._run_unread = self._unsure = False
@@ -216,9 +216,9 @@ class ApiSource:
             except (LogsUnreadableError, UnstampedLogError) as error:
                 self._removed = True
                 self._say_unreadable(error)
-                self.troubled(str(error))
+                self.on_problem(str(error))
             except (EngineUnavailableError, BrokenStreamError) as error:
-                self.troubled(str(error))
+                self.on_problem(str(error))
                 self._requests.pause(retries.next_delay())
             yield True
 

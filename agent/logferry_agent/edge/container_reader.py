@@ -54,7 +54,7 @@ class TrackedSource(Source, Protocol):
     sequencer: EntrySequencer
     gone: bool
 
-    def runs(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
         """Record whether the container runs. May be called from any thread, also while `read` waits."""
         ...
 
@@ -92,7 +92,7 @@ class ContainerReader:
         self.source: TrackedSource | None = None
         self.on_news: Callable[[], None] = lambda: None
         """Called, from any thread, when `step` has something to do."""
-        self.doubtful: Callable[[], None] = lambda: None
+        self.on_doubt: Callable[[], None] = lambda: None
         """Called when lines came from a container that should not be running."""
         self._make_source = make_source
         self._fresh = fresh
@@ -171,7 +171,7 @@ class ContainerReader:
         self._inbox.append(run_state)
         source = self.source
         if source is not None:
-            source.runs(run_state.running)
+            source.set_running(run_state.running)
         self._doubted = False
         self.on_news()
 
@@ -229,7 +229,7 @@ class ContainerReader:
             # Lines that come now belong to a start that is not known yet. Its entry must come first.
             if source.unread and not self._doubted:
                 self._doubted = True
-                self.doubtful()
+                self.on_doubt()
             return None
         chunk = source.read(limit_bytes)
         if chunk is not None:
@@ -252,8 +252,8 @@ class ContainerReader:
             self._begin_with_notices(sequencer)
             self.source = self._make_source(self.metadata, sequencer)
             if unrecorded_entries(sequencer.life, self._run_state):
-                self.source.runs(True)  # a run that was not read yet, whether it is over or not
-            self.source.runs(self._run_state.running)
+                self.source.set_running(True)  # a run that was not read yet, whether it is over or not
+            self.source.set_running(self._run_state.running)
             if not self._inbox:
                 self._inbox.append(self._run_state)
         return self.source

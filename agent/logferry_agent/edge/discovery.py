@@ -68,7 +68,7 @@ class Observer(Protocol):
         """Take the ids of all containers; each wanted one was examined before."""
         ...
 
-    def troubled(self, problem: str | None) -> None:
+    def engine_problem(self, problem: str | None) -> None:
         """Record that the engine cannot be reached and why, or (None) that it can be again."""
         ...
 
@@ -208,7 +208,7 @@ class Discovery:
                     retries.reset()
                     break
                 except EngineUnavailableError as error:
-                    self._observer.troubled(str(error))
+                    self._observer.engine_problem(str(error))
                 except Exception:
                     # An internal error must not end discovery: the question is asked again.
                     log.exception("discovery_failed", about=action)
@@ -222,7 +222,7 @@ class Discovery:
             if self._safely(self._observer.wanted, summary, again=again):
                 self._safely(self._examine, str(summary["Id"]), "list")
         self._observer.listed({str(summary["Id"]) for summary in found})
-        self._observer.troubled(None)
+        self._observer.engine_problem(None)
 
     def _answer(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         if action in _EXAMINED or action == "examine":

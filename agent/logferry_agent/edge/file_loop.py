@@ -91,7 +91,7 @@ class FileLoop:
         """Ready containers that pause, with the time until which."""
         self._to_open: dict[str, _Folder] = {}
         """Folders in which a new file appeared under the log's name."""
-        self._troubled: set[str] = set()
+        self._with_problem: set[str] = set()
         self._root_watch: int | None = None
         self._looked = self._bounded = 0.0
         self._stopping = False
@@ -278,9 +278,9 @@ class FileLoop:
         return step
 
     def _trouble(self, container: str, problem: str | None) -> None:
-        if problem is not None or container in self._troubled:
+        if problem is not None or container in self._with_problem:
             self._sink.job_problem(container, problem)
-            (self._troubled.discard if problem is None else self._troubled.add)(container)
+            (self._with_problem.discard if problem is None else self._with_problem.add)(container)
 
     def _open_new(self) -> None:
         while self._to_open:

@@ -127,7 +127,7 @@ class FileSource:
 
     # --- the chain ---
 
-    def runs(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
         """Do nothing: a file is read the same whether the container runs or not."""
 
     @property

@@ -54,11 +54,11 @@ class LogFollower:
         self._response: LogResponse | None = None
         self._closed = Event()
         self.running = False
-        """Whether the container runs; set from any thread by `runs`."""
+        """Whether the container runs; set from any thread by `set_running`."""
 
     # --- from any thread ---
 
-    def runs(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
         """Record whether the container runs. A follow stream of a stopped container is soon closed."""
         self.running = running
         response = self._response

@@ -241,7 +241,7 @@ class EngineReader(Reader):
                 [job for job in self._sink.known_jobs() if job.id not in containers and job.id not in self._readings]
             )
 
-    def troubled(self, problem: str | None) -> None:
+    def engine_problem(self, problem: str | None) -> None:
         """Show in every job, and in the agent's log, that the engine cannot be reached."""
         if problem is not None:
             log.warning("engine_unavailable", problem=problem)
@@ -287,7 +287,7 @@ class EngineReader(Reader):
             log.info("container_read_no_more", container=container, because=admission.reason)
         metadata = admission.metadata
         reading = ContainerReader(metadata, self._make_source, fresh=admission.fresh)
-        reading.doubtful = lambda: self._discovery.examine(container)
+        reading.on_doubt = lambda: self._discovery.examine(container)
         with self._lock:
             self._readings[container] = reading
         reading.expected_source = source_name(self._choice.choose(metadata))
@@ -346,7 +346,7 @@ class EngineReader(Reader):
             replays=major_version(self._engine.version) < _REPLAYS_BEFORE_MAJOR,
             born_below=api_history_bytes(metadata) if born else 0,
         )
-        api.troubled = lambda problem: self._sink.job_problem(metadata.id, problem)
+        api.on_problem = lambda problem: self._sink.job_problem(metadata.id, problem)
         return api
 
     def _forget_done(self) -> None:

@@ -50,7 +50,7 @@ class UnreadableSource:
         """Whether the container is gone."""
         return self.gone and not self._chunks
 
-    def runs(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
         """Do nothing: it makes no difference."""
 
     def read(self, limit_bytes: int) -> Chunk | None:
@@ -91,7 +91,7 @@ class ExcludedSource:
         """Whether the container is gone."""
         return self.gone and not self._chunks
 
-    def runs(self, running: bool) -> None:
+    def set_running(self, running: bool) -> None:
         """Do nothing: it makes no difference."""
 
     def read(self, limit_bytes: int) -> Chunk | None:

@@ -50,7 +50,7 @@ class Reader:
         self.entries: list[tuple[str, str]] = []
         self.times: list[int] = []
         self.cursors: list[str] = []
-        log.stops = lambda: self.source.runs(False)
+        log.stops = lambda: self.source.set_running(False)
 
     def read(self) -> Reader:
         """Read to the end of the script and of the log, without waiting."""
@@ -60,7 +60,7 @@ class Reader:
 
     def read_on(self) -> None:
         """Read to the end of the script and of the log."""
-        self.source.runs(True)
+        self.source.set_running(True)
         for _ in range(2):
             while (chunk := self.source.read(1 << 20)) is not None:
                 self.entries += zip(chunk.streams, chunk.texts, strict=True)
@@ -153,7 +153,7 @@ def test_small_read_after_a_large_one_passes_unchecked_too(monkeypatch: pytest.M
     monkeypatch.setattr(deduplication, "_keys", keys)
     log = FakeLog([("write", 300), *[("write", 1)] * 20, ("write", 300), ("write", 1)])
     reader = Reader(log, rotates=False)
-    reader.source.runs(True)
+    reader.source.set_running(True)
     with quick(log):
         while log.acts:
             assert reader.source.read(1) is not None

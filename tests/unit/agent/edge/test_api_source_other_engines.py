@@ -63,7 +63,7 @@ def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[s
     sequencer = EntrySequencer(decode(cursor) if cursor else Cursor())
     source = ApiSource(cast(DockerClient, engine), "c", sequencer, tty=tty, since=0, max_size=0, replays=False)
     problems: list[str | None] = []
-    source.troubled = problems.append
+    source.on_problem = problems.append
     entries: list[tuple[str, str]] = []
     for _ in range(3):
         while (chunk := source.read(1 << 20)) is not None:

@@ -37,7 +37,7 @@ class QuietSource:
     def ended(self) -> bool:
         return self.gone and not self.sequencer.due
 
-    def runs(self, running: bool) -> None: ...
+    def set_running(self, running: bool) -> None: ...
 
     def read(self, limit_bytes: int) -> Chunk | None:
         return None

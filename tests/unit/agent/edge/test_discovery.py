@@ -116,7 +116,7 @@ class RecordingObserver:
     def listed(self, containers: set[str]) -> None:
         self.lists.append(containers)
 
-    def troubled(self, problem: str | None) -> None:
+    def engine_problem(self, problem: str | None) -> None:
         self.problems.append(problem)
 
 
