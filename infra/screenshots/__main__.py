@@ -101,6 +101,8 @@ def _take(browser: Browser, address: str, theme: Literal["light", "dark"], path:
         query = "&".join(f"job={job}" for job in jobs.values())
         page.goto(f"{address.split('#', maxsplit=1)[0]}?{query}&line={container}.{TRACE_BEGINS}")
         page.get_by_text("Traceback (most recent call last)").first.wait_for()
+        page.get_by_text("Connected", exact=True).wait_for()
+        page.wait_for_timeout(SETTLE_MS)
         older = page.get_by_role("button", name=re.compile(r"^Load [\d,]+ older lines"))
         while older.count():  # All three jobs from their first line on, so that they interleave.
             older.first.click()
