@@ -82,7 +82,7 @@ def _main(given: list[str]) -> int:
         return 0
     from .edge.preencode_pool import PreencodePool  # noqa: PLC0415
 
-    pool = PreencodePool() if settings.preencodes and PreencodePool.useful() else None
+    pool = PreencodePool() if settings.preencodes and PreencodePool.is_useful() else None
     if pool is not None:
         pool.start()  # while the rest is loaded: a backlog is most likely now
     from .edge.docker_client import connect  # noqa: PLC0415

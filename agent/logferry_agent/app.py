@@ -140,7 +140,7 @@ class Agent:
 
     # --- pages --------------------------------------------------------------------------------------------------
 
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return for the operator what keeps the agent from working; an empty list when nothing does."""
         connection = self.socket.status
         found = []
@@ -157,13 +157,13 @@ class Agent:
         return found
 
     def _health_page(self) -> tuple[int, str, bytes]:
-        found = self.troubles()
+        found = self.problems()
         # A parked job is reported, but is no reason to restart the agent: the other jobs continue.
         lines = (found or ["ok"]) + [f"parked: {job}" for job in self.pipeline.parked()]
         return (503 if found else 200), "text/plain", "\n".join(lines).encode("utf-8", "backslashreplace") + b"\n"
 
     def _ready_page(self) -> tuple[int, str, bytes]:
-        ready = self.socket.status.connected and not self.troubles()
+        ready = self.socket.status.connected and not self.problems()
         return (200 if ready else 503), "text/plain", b"ready\n" if ready else b"not connected\n"
 
     def _metrics_page(self) -> tuple[int, str, bytes]:
@@ -197,7 +197,7 @@ class Agent:
                 "stuck": pipeline.stuck,
                 "path": str(self.spool.path),
             },
-            "troubles": self.troubles(),
+            "troubles": self.problems(),
             "jobs": pipeline.report(),
         }
         return as_json(200, document)

@@ -125,7 +125,7 @@ class Bench:
             frames = []
             for speed, seconds in ((1_500, 4), (4_000, 4), (12_000, 3)):
                 for direction in (1, -1):
-                    frames += self.wheeled(page, direction * speed, seconds)
+                    frames += self.scroll_with_wheel(page, direction * speed, seconds)
             work, late, apart = ([frame[part] for frame in frames] for part in ("work", "late", "apart"))
             p95 = percentile(late, 0.95)
             skipped = sum(1 for one in apart if one > 25) / len(apart)
@@ -141,7 +141,7 @@ class Bench:
                 f"{percentile(jumps, 0.5):.0f} ms (median of {len(jumps)}; at most {max(jumps):.0f})",
             )
 
-    def wheeled(self, page: Page, speed: float, seconds: float) -> list[dict[str, float]]:
+    def scroll_with_wheel(self, page: Page, speed: float, seconds: float) -> list[dict[str, float]]:
         """Return the frames of a wheel gesture that the browser synthesizes, without this process in between."""
         wheel = page.context.new_cdp_session(page)
         page.evaluate(page_recorders.FRAMES)
@@ -185,9 +185,9 @@ class Bench:
         for name, paused in (("flooded", False), ("flooded-paused", True)):
             self.cloud.fill(name, 2_000)
             with self.page(self.cloud.address(name)) as page:
-                self.settled(page, name, 2_000)
+                self.wait_until_settled(page, name, 2_000)
                 if paused:
-                    self.wheeled(page, 3_000, 0.3)
+                    self.scroll_with_wheel(page, 3_000, 0.3)
                     page.wait_for_selector("[data-follow=off]")
                     page.wait_for_timeout(500)
                 reading = page.evaluate(page_recorders.AT_TOP)
@@ -232,7 +232,7 @@ class Bench:
         rate, seconds = 2_000, 60.0
         self.cloud.fill("minute", 2_000)
         with self.page(self.cloud.address("minute")) as page:
-            self.settled(page, "minute", 2_000)
+            self.wait_until_settled(page, "minute", 2_000)
             self.cloud.flood("minute", rate=rate, seconds=5.0, turn=TURN_S)
             _, first = self.heap()
             before = page.evaluate("() => document.querySelectorAll('*').length")
@@ -349,10 +349,10 @@ class Bench:
         with self.page(self.cloud.address("big")) as page:
             page.wait_for_selector(f'[data-seq="{self.lines}"]')
             page.evaluate("(job) => window.logferry.whole(job)", job_id("big"))
-            self.settled(page, "big", self.lines)
+            self.wait_until_settled(page, "big", self.lines)
             yield page
 
-    def settled(self, page: Page, name: str, lines: int) -> None:
+    def wait_until_settled(self, page: Page, name: str, lines: int) -> None:
         page.wait_for_function("([job, n]) => window.logferry.lines(job)?.received === n", arg=[job_id(name), lines])
         page.wait_for_function(
             """(n) => document.querySelector('[data-errors]').dataset.indexed >= n

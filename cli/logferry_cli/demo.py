@@ -52,7 +52,7 @@ def demo(
         try:
             clean.callback(_end_engine, folder, steps)
             with steps("Looking for a Docker Engine") as step:
-                step.says("Started a Docker Engine" if engine.start(folder) else "The Docker Engine runs")
+                step.set_text("Started a Docker Engine" if engine.start(folder) else "The Docker Engine runs")
             clean.callback(bring_down, folder, steps)
             running = bring_up(Plan(folder, checkout), steps, local_keys)
             samples = _Samples(folder)
@@ -159,7 +159,7 @@ def _stay(state: LocalState, interrupted: object) -> str | None:
         The role of a process that ended by itself meanwhile, or None.
     """
     parent = _Parent()
-    while not parent.gave_up():
+    while not parent.has_ended():
         for role, process in state.pids.items():
             if not is_running(process):
                 return role
@@ -174,7 +174,7 @@ class _Parent:
         self._pid = os.getppid()
         self._catches = self._sigint_caught()
 
-    def gave_up(self) -> bool:
+    def has_ended(self) -> bool:
         """Return whether `make` was interrupted or has ended.
 
         An interrupted GNU make resets SIGINT to its default and waits for its children. That bit is what can be seen.

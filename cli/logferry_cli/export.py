@@ -86,7 +86,7 @@ class Writer(Protocol):
 
 
 @dataclass(slots=True)
-class LeftOut:
+class ExportProblems:
     """What an export lacks."""
 
     lost: int = 0
@@ -169,7 +169,7 @@ def rfc3339(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-async def _export(target: Target, name: str, form: Format, file: Writer) -> LeftOut:
+async def _export(target: Target, name: str, form: Format, file: Writer) -> ExportProblems:
     async with Api(target) as api:
         record = await find_job(api, name)
         formatter = TextFormatter() if form == "text" else JsonlFormatter(record.job)
@@ -179,9 +179,9 @@ async def _export(target: Target, name: str, form: Format, file: Writer) -> Left
 
 async def _written(
     entries: AsyncIterator[Taken], formatter: Formatter, file: Writer, tell: Callable[[int, int], None]
-) -> LeftOut:
+) -> ExportProblems:
     """Write everything that can be read. Return what is missing."""
-    left_out, written = LeftOut(), 0
+    left_out, written = ExportProblems(), 0
     async for taken in entries:
         if isinstance(taken, Lost):
             left_out.lost += taken.last - taken.first + 1

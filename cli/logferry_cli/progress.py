@@ -15,7 +15,7 @@ class ShownStep:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def says(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Set what is shown once the step is done."""
         self.text = text
 

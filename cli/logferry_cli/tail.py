@@ -221,11 +221,11 @@ async def follow_job(
                 screen.show(joiner.flush())
             case Run():
                 screen.show(joiner.lines(event.first, event.columns))
-                end.saw(event, monotonic())
+                end.entries_shown(event, monotonic())
             case Lost() | Damaged():
                 screen.left_out(event)
             case JobRecord():
-                end.told(event)
+                end.update_record(event)
             case LinkChange(connected=True):
                 if told_of_cut:
                     screen.hint("connected again")
@@ -236,7 +236,7 @@ async def follow_job(
         if keep or not following.caught_up:
             continue
         if end.due(monotonic()):
-            end.looked(await _record(api, record.job), monotonic())
+            end.record_read(await _record(api, record.job), monotonic())
         if end.ended(monotonic()):
             screen.show(joiner.flush())
             return
@@ -265,7 +265,7 @@ class EndDetector:
             return False
         return self._confirmed >= 2 or now - self._quiet_since >= self._timing.quiet
 
-    def saw(self, run: Run, now: float) -> None:
+    def entries_shown(self, run: Run, now: float) -> None:
         """Take in entries that were shown. The last may be the end of a run."""
         columns = run.columns
         self._exited = columns.streams[-1] == "s" and isinstance(decode_event(columns.texts[-1]), Exited)
@@ -273,11 +273,11 @@ class EndDetector:
         self._quiet_since = now
         self._next = now if self._exited else None
 
-    def told(self, record: JobRecord) -> None:
+    def update_record(self, record: JobRecord) -> None:
         """Take in the job's record, which came by itself."""
         self._record = record
 
-    def looked(self, record: JobRecord | None, now: float) -> None:
+    def record_read(self, record: JobRecord | None, now: float) -> None:
         """Take in the job's record, which was read because it was `due`; None: it was not available."""
         looks = self._timing.looks
         self._next = now + (looks[self._looks] if self._looks < len(looks) else self._timing.later)

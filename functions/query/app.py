@@ -92,7 +92,7 @@ def build_routes(service: Service, rates: RateLimiter, now_ms: Callable[[], int]
         return response(BadRequestError(str(error)))
 
     @app.exception_handler(NotAuthenticatedError)  # type: ignore[untyped-decorator]
-    def nobody(_error: NotAuthenticatedError) -> Response[str]:
+    def answer_unauthenticated(_error: NotAuthenticatedError) -> Response[str]:
         return response(ProblemError(401, "unauthorized", "Not signed in."))
 
     @app.not_found

@@ -113,7 +113,7 @@ def _compiled_by_import(home: Path, packages: tuple[str, ...]) -> list[_Compiled
     found: list[_Compiled] = []
     real = re.compile
 
-    def noting(pattern: Any, flags: Any = 0) -> Any:
+    def recording_compile(pattern: Any, flags: Any = 0) -> Any:
         made = real(pattern, flags)
         lines = list(_lines_within(home, sys._getframe(1)))
         if lines and isinstance(pattern, str | bytes) and lines[0][2]:
@@ -123,7 +123,7 @@ def _compiled_by_import(home: Path, packages: tuple[str, ...]) -> list[_Compiled
             found.append(_Compiled(file, line, text, int(made.flags), call_line=lines[0][1]))
         return made
 
-    re.compile = noting
+    re.compile = recording_compile
     try:
         for name in packages:
             package = importlib.import_module(name)

@@ -98,7 +98,7 @@ class LogFile:
         self.offset = self.size
         self._finished = True
 
-    def head_holds(self) -> bool:
+    def check_first_record(self) -> bool:
         """Learn the first record, or compare it.
 
         Returns:
@@ -222,6 +222,6 @@ def is_same_file(one: LogFile, other: LogFile) -> bool:
         return True
     if (one.packed is None) == (other.packed is None):
         return False
-    one.head_holds()
-    other.head_holds()
+    one.check_first_record()
+    other.check_first_record()
     return one.head != "" and one.head == other.head

@@ -361,7 +361,7 @@ class FileLoop:
 
     def _tidy(self, now: float) -> None:
         if self._pool is not None:
-            self._pool.tend()
+            self._pool.reap()
         for container, folder in list(self._folders.items()):
             if container not in self._readers and now - folder.since > _UNCLAIMED_S:
                 self._drop(container)

@@ -213,7 +213,7 @@ class FileSource:
         stream_positions = self.sequencer.stream_positions
         file_position = self.sequencer.file_position
         for file in files:
-            file.head_holds()
+            file.check_first_record()
         if file_position is not None and file_position.head:
             for file in files:
                 if file.head == file_position.head:
@@ -413,7 +413,7 @@ class FileSource:
                 return True
             if whole == 0:
                 return self._next(file)
-            if not file.head_holds():
+            if not file.check_first_record():
                 return self._cut(file)
         except _UNREADABLE as error:
             self._give_up_stretch()
@@ -432,7 +432,7 @@ class FileSource:
         stop = file.offset + sum(batch.size for batch in found)
         if pool.owner is None:
             file.ordinary_until = stop + (0 if pool.plain else _ORDINARY_BYTES)
-        if not file.head_holds():
+        if not file.check_first_record():
             return self._cut(file)
         if found and not file.holds(found[-1].tag, stop):
             self._give_up_stretch()  # the end of the file was cut off: what is there now is read in the ordinary way
@@ -470,7 +470,7 @@ class FileSource:
         if file.offset < file.ordinary_until:
             return False
         # The head shows afterwards whether the file is still the same, so it must be known before.
-        if not (file.head_holds() and file.head):
+        if not (file.check_first_record() and file.head):
             return False
         return pool.order(
             file, file.fd, PreencodeRequest(file.offset, file.size, stream_positions, self._slice, self._redaction)
@@ -518,7 +518,7 @@ class FileSource:
         if not (self._max_size and file.offset >= self._max_size):
             self._lose("truncated")
         self._give_up_stretch()
-        if file.head and file.size and file.head_holds():
+        if file.head and file.size and file.check_first_record():
             file.offset = file.size  # only its end was cut off, and what is left was read
         else:
             file.restart()

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from ..core.batching.preencode import PreencodedSlice, PreencodeRequest
-from .preencode_worker import LENGTH_BYTES, ORDER_BYTES, framed
+from .preencode_worker import LENGTH_BYTES, ORDER_BYTES, with_length
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class PreencodePool:
         self._answers = msgspec.msgpack.Decoder(PreencodedSlice | bool)
 
     @staticmethod
-    def useful() -> bool:
+    def is_useful() -> bool:
         """Return whether a second process can run beside this one."""
         return len(os.sched_getaffinity(0)) > 1
 
@@ -106,7 +106,7 @@ class PreencodePool:
         try:
             if not self._there:
                 self._there = bool(self._receive(0.0))
-            message = framed(order)
+            message = with_length(order)
             if len(message) > ORDER_BYTES:
                 return False  # with so many patterns the stretch is read in the ordinary way
             if socket.send_fds(self._line, [message], [fd]) < len(message):
@@ -147,7 +147,7 @@ class PreencodePool:
             self._process.wait()
             self._process = None
 
-    def tend(self) -> None:
+    def reap(self) -> None:
         """Clean up after a process that ended by itself. Call this regularly."""
         self._barred = False
         if self._process is not None and self._process.poll() is not None:

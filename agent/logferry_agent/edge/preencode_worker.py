@@ -34,7 +34,7 @@ def main(idle_s: float) -> None:
     line.settimeout(idle_s)
     orders = msgspec.msgpack.Decoder(PreencodeRequest)
     try:
-        line.sendall(framed(True))
+        line.sendall(with_length(True))
         while True:
             head, files, _, _ = socket.recv_fds(line, LENGTH_BYTES, 1, socket.MSG_WAITALL)
             if not head:
@@ -43,7 +43,7 @@ def main(idle_s: float) -> None:
             raw = line.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
             ready: list[bytes] = []
             for answer in stretch(files[0], orders.decode(raw)):
-                ready.append(framed(answer))
+                ready.append(with_length(answer))
                 if len(ready) == TOGETHER or isinstance(answer, bool):
                     line.sendall(b"".join(ready))
                     ready.clear()
@@ -53,7 +53,7 @@ def main(idle_s: float) -> None:
         return
 
 
-def framed(message: PreencodedSlice | PreencodeRequest | bool) -> bytes:
+def with_length(message: PreencodedSlice | PreencodeRequest | bool) -> bytes:
     """Return an encoded message behind its length."""
     data = _ENCODER.encode(message)
     return len(data).to_bytes(LENGTH_BYTES, "big") + data

@@ -231,7 +231,7 @@ class Spool:
                 raise self._explained(error) from error
             raise
 
-    def relieve(self) -> bool:
+    def delete_ballast(self) -> bool:
         """Delete the ballast, so that rows can be deleted on a full disk. Return False when it is already gone."""
         try:
             self._ballast.unlink()
@@ -245,7 +245,7 @@ class Spool:
             if not self._ballast.exists():
                 self._fill_ballast()
         except OSError:
-            self.relieve()
+            self.delete_ballast()
 
     def capacity(self) -> int:
         """Return how many bytes the spool may reach before the disk counts as full."""
@@ -442,7 +442,7 @@ class Spool:
                 db.close()
                 raise SpoolCorruptError(f"the spool is damaged: {fault}")
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'held'").fetchall():
-                self.relieve()  # the disk may be full
+                self.delete_ballast()  # the disk may be full
                 db.execute(ADDED)
             if db.execute(ODD).fetchone()[0]:
                 db.close()

@@ -187,7 +187,7 @@ class SpoolWriter:
         try:
             self._write(writes)
         except SpoolStuckError:
-            if not self._spool.relieve():
+            if not self._spool.delete_ballast():
                 raise
             self._write(writes)
 

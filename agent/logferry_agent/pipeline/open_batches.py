@@ -218,7 +218,7 @@ class OpenBatches:
         return buffer.opened_at + self._flush_interval_s
 
     def _save(self, buffer: JobBuffer) -> None:
-        each = buffer.processor is not None and buffer.processor.recounts
+        each = buffer.processor is not None and buffer.processor.may_change_count
         if (piece := buffer.batcher.unsaved(each=each)) is not None:
             buffer.batcher.mark_saved()
             self._queue.save_piece(buffer.id, piece)

@@ -42,7 +42,7 @@ STOP_GRACE_S = {agent.ROLE: 12.0, viewer_process.ROLE: 3.0, emulator.ROLE: 20.0}
 class Step(Protocol):
     """A step in progress, whose final text may be changed."""
 
-    def says(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Replace the text shown when the step is done."""
 
 
@@ -69,7 +69,7 @@ def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
     """
     with _alone(plan.folder), ExitStack() as undo:
         held = frozenset(role for role in STOP_ORDER if ProcessTable(plan.folder).running(role))
-        up = _BringUp(plan, progress, undo, choose_ports(plan.folder, held))
+        up = _StartUp(plan, progress, undo, choose_ports(plan.folder, held))
         up.build_viewer()
         aws, target = up.find_cloud()
         outputs = up.deploy(aws, target, up.build_functions(target))
@@ -114,7 +114,7 @@ def _stop(folder: Path, role: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _BringUp:
+class _StartUp:
     """One `up` in progress; `undo` stops what it started if a later step fails."""
 
     plan: Plan
@@ -125,7 +125,7 @@ class _BringUp:
     def build_viewer(self) -> None:
         with self.progress("Building the viewer") as step:
             if not viewer_files.build(self.plan.checkout):
-                step.says("The viewer is built")
+                step.set_text("The viewer is built")
 
     def find_cloud(self) -> tuple[LocalAws, Target]:
         """Return an emulator that answers, and what functions will run on there."""
@@ -142,7 +142,7 @@ class _BringUp:
             access_key = emulator.new_access_key() if last is None else last.access_key
             access = EmulatorAccess(access_key=access_key, origins=self.origins)
             if access == last and ProcessTable(folder).running(emulator.ROLE) is not None:
-                step.says("The AWS emulator runs")
+                step.set_text("The AWS emulator runs")
             else:
                 # An emulator of 0.1.0, which anyone may use, or one for a page on another port may run.
                 _stop(folder, emulator.ROLE)
@@ -159,7 +159,7 @@ class _BringUp:
         with self.progress("Building the functions (sam build)") as step:
             built, fresh = deployment.build(self.plan.checkout, target, self.plan.folder / "logs" / "build.log")
             if not fresh:
-                step.says("The functions are built")
+                step.set_text("The functions are built")
         return built
 
     def deploy(self, aws: LocalAws, target: Target, built: Path) -> dict[str, str]:
@@ -171,7 +171,7 @@ class _BringUp:
         }
         with self.progress("Deploying template.yaml (sam deploy)") as step:
             if not deployment.deploy(self.plan.checkout, built, aws, parameters, self.plan.folder):
-                step.says("template.yaml is deployed")
+                step.set_text("template.yaml is deployed")
             return deployment.outputs(aws)
 
     def describe(self, aws: LocalAws, outputs: dict[str, str]) -> LocalState:
@@ -202,7 +202,7 @@ class _BringUp:
                 last = None
             keys = make(aws.resource("dynamodb").Table(state.tables.registry), last)
             save_keys(self.plan.folder, keys)
-            step.says("This cloud's keys are valid" if keys == last else "Created this cloud's keys")
+            step.set_text("This cloud's keys are valid" if keys == last else "Created this cloud's keys")
         return keys
 
     def serve_viewer(self, aws: LocalAws, state: LocalState) -> None:
@@ -217,7 +217,7 @@ class _BringUp:
                 and note.is_file()
                 and note.read_text() == words
             ):
-                step.says("The viewer is served")
+                step.set_text("The viewer is served")
                 return
             _stop(folder, viewer_process.ROLE)
             self.undo.callback(_stop, folder, viewer_process.ROLE)
@@ -229,7 +229,7 @@ class _BringUp:
         with self.progress("Starting the agent on this machine's Docker Engine") as step:
             if ProcessTable(folder).running(agent.ROLE) is not None:
                 if agent.is_private(folder):
-                    step.says("The agent runs")
+                    step.set_text("The agent runs")
                     return
                 _stop(folder, agent.ROLE)
             self.undo.callback(_stop, folder, agent.ROLE)

@@ -198,10 +198,10 @@ def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[s
             check=False,
         )
     if done.returncode != 0:
-        raise StepFailedError(f"`{name}` failed: {last_words(log)}", f"See its output in {log}.")
+        raise StepFailedError(f"`{name}` failed: {failure_message(log)}", f"See its output in {log}.")
 
 
-def last_words(log: Path) -> str:
+def failure_message(log: Path) -> str:
     """Return a log's words on a failure: two lines from the first one with an error, else the last line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from logferry_local.checkout import Checkout
-from logferry_local.deployment import last_words
+from logferry_local.deployment import failure_message
 from logferry_local.errors import StepFailedError
 from logferry_local.file_locks import wait_for_lock
 from logferry_local.viewer_process import ASK_AGAIN, FOR_EVER
@@ -56,7 +56,7 @@ def build(checkout: Checkout) -> bool:
             )
         if done.returncode != 0:
             advice = f"See its output in {log}. `make setup` installs what it needs."
-            raise StepFailedError(f"Building the viewer failed: {last_words(log)}", advice)
+            raise StepFailedError(f"Building the viewer failed: {failure_message(log)}", advice)
         stamp.write_text(wanted)
         return True
 

@@ -20,7 +20,7 @@ from logferry_local.ports import free_port
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.skipif(not PreencodePool.useful(), reason="with one processor there is no second process"),
+    pytest.mark.skipif(not PreencodePool.is_useful(), reason="with one processor there is no second process"),
 ]
 
 LINES = 50_000

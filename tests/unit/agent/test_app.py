@@ -71,7 +71,7 @@ def test_health_names_parked_jobs_and_stays_healthy(monkeypatch: pytest.MonkeyPa
     agent = app.Agent.__new__(app.Agent)
     agent.pipeline = cast(Any, SimpleNamespace(parked=lambda: ["web: its lines cannot be processed"]))
     found: list[str] = []
-    monkeypatch.setattr(agent, "troubles", lambda: found)
+    monkeypatch.setattr(agent, "problems", lambda: found)
     assert agent._health_page() == (200, "text/plain", b"ok\nparked: web: its lines cannot be processed\n")
     found.append("the spool's disk cannot be written")
     assert agent._health_page()[::2] == (

@@ -33,7 +33,7 @@ from logferry_agent.edge.docker_client import ContainerGoneError, DockerClient
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.preencode_pool import PreencodePool
-from logferry_agent.edge.preencode_worker import framed, stretch
+from logferry_agent.edge.preencode_worker import stretch, with_length
 from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.messages import OpenJob
@@ -118,7 +118,7 @@ class InProcessPool(PreencodePool):
 
     @staticmethod
     def _through(message: Any, kind: Any) -> Any:
-        return msgspec.msgpack.decode(framed(message)[4:], type=kind)
+        return msgspec.msgpack.decode(with_length(message)[4:], type=kind)
 
 
 class AgentHarness:

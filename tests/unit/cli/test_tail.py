@@ -42,23 +42,23 @@ def test_running_job_never_ends_by_silence() -> None:
 def test_last_entry_and_two_record_reads_end_it() -> None:
     """A restarting container is `exited` for a moment."""
     end = EndDetector(record("running"), 0.0, TIMING)
-    end.saw(EXITED, 5.0)
+    end.entries_shown(EXITED, 5.0)
     assert end.due(5.0)
-    end.looked(record("exited"), 5.0)
+    end.record_read(record("exited"), 5.0)
     assert not end.ended(5.0)
     assert not end.due(5.9)
     assert end.wait(5.0) == 1.0
-    end.looked(record("exited"), 6.0)
+    end.record_read(record("exited"), 6.0)
     assert end.ended(6.0)
 
 
 def test_restart_between_the_reads_continues() -> None:
     """More lines follow."""
     end = EndDetector(record("running"), 0.0, TIMING)
-    end.saw(EXITED, 5.0)
-    end.looked(record("exited"), 5.0)
-    end.saw(run(encode_event(Restarted(restarts=1)), streams="s"), 5.5)
-    end.told(record("running"))
+    end.entries_shown(EXITED, 5.0)
+    end.record_read(record("exited"), 5.0)
+    end.entries_shown(run(encode_event(Restarted(restarts=1)), streams="s"), 5.5)
+    end.update_record(record("running"))
     assert not end.ended(100.0)
     assert not end.due(100.0)
 
@@ -66,12 +66,12 @@ def test_restart_between_the_reads_continues() -> None:
 def test_outdated_record_is_read_again() -> None:
     """The state may arrive later than the last line; a failed read is no answer."""
     end = EndDetector(record("running"), 0.0, TIMING)
-    end.saw(EXITED, 0.0)
+    end.entries_shown(EXITED, 0.0)
     waits = []
     now = 0.0
     for answer in (record("running"), None, record("running"), record("exited")):
         assert end.due(now)
-        end.looked(answer, now)
+        end.record_read(answer, now)
         waits.append(end.wait(now))
         now += waits[-1] or 0.0
     # At the last read the job has been silent for longer than an ended job needs.

@@ -9,7 +9,7 @@ import pytest
 
 from logferry_local.checkout import Checkout
 from logferry_local.cloud import websocket_address
-from logferry_local.deployment import Target, build, digest_of_sources, last_words, parameters_of
+from logferry_local.deployment import Target, build, digest_of_sources, failure_message, parameters_of
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def test_failure_reports_the_first_error(tmp_path: Path) -> None:
     """A program often prints more, in colours, after its error; a silent one is reported as silent."""
     log = tmp_path / "log"
     log.write_text("building\n\x1b[31mError: no space left on device\x1b[0m\n\nSee the manual.\nBye.\n")
-    assert last_words(log) == "Error: no space left on device See the manual."
+    assert failure_message(log) == "Error: no space left on device See the manual."
     log.write_text("first\nonly this\n")
-    assert last_words(log) == "only this"
+    assert failure_message(log) == "only this"
     log.write_text("")
-    assert last_words(log) == "it said nothing"
+    assert failure_message(log) == "it said nothing"
 
 
 def test_websocket_address_follows_its_http_address() -> None:

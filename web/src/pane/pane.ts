@@ -12,7 +12,7 @@
  */
 import type { Row, RowWindow } from "../log/row";
 import { type CutRow, type Drawing, drawRow, withNewCut } from "./rowView";
-import { covers, FLOODED_SCREENS, lacking, type Range as Places, windowAround } from "./scroll";
+import { covers, FLOODED_SCREENS, missingRange, type Range as Places, windowAround } from "./scroll";
 import { type Drawn, type Reference, VirtualRows } from "./virtualRows";
 
 export interface Source {
@@ -363,7 +363,7 @@ export class LogPane {
       return;
     }
     const { goal } = this;
-    const part = anew || this.stale ? wanted : lacking(wanted, range);
+    const part = anew || this.stale ? wanted : missingRange(wanted, range);
     this.stale = false;
     this.pending = { ...wanted, goal };
     const generation = ++this.generation;

@@ -66,7 +66,7 @@ export function covers(drawn: Range, first: number, last: number, total: number,
 }
 
 /** Return what of `wanted` to request when `drawn` exists: all of it, unless it continues `drawn` at one end. */
-export function lacking(wanted: Range, drawn: Range): Range {
+export function missingRange(wanted: Range, drawn: Range): Range {
   if (drawn.from >= drawn.to) return wanted;
   if (wanted.from >= drawn.from && wanted.from < drawn.to && wanted.to > drawn.to)
     return { from: drawn.to, to: wanted.to };

@@ -3,10 +3,10 @@ import type { LinePositions } from "../index/linePositions";
 import { comparePositions, type LinePosition } from "../log/mergeOrder";
 
 /** All matches at or after this position are known; null when all are. */
-export type SureFrom = LinePosition | null;
+export type KnownFromPosition = LinePosition | null;
 
 /** Nothing is known yet. */
-export const NOTHING_SURE: LinePosition = {
+export const NOTHING_KNOWN: LinePosition = {
   source: 0,
   sequence: Number.POSITIVE_INFINITY,
   at: Number.POSITIVE_INFINITY,
@@ -15,7 +15,12 @@ export const NOTHING_SURE: LinePosition = {
 /**
  * Return the index of the next match from a line, wrapping around; -1 when there is none, null while it is not known.
  */
-export function nearestMatch(list: LinePositions, from: LinePosition, by: 1 | -1, sure: SureFrom): number | null {
+export function nearestMatch(
+  list: LinePositions,
+  from: LinePosition,
+  by: 1 | -1,
+  sure: KnownFromPosition,
+): number | null {
   const last = list.length - 1;
   const next = by === 1 ? list.upTo(from) + 1 : list.before(from) - 1;
   if (sure === null) return last < 0 ? -1 : next < 0 ? last : next > last ? 0 : next;
@@ -31,7 +36,7 @@ export class MatchNavigator {
 
   constructor(
     private readonly list: () => LinePositions,
-    private readonly sure: () => SureFrom,
+    private readonly sure: () => KnownFromPosition,
     private readonly go: (index: number) => void,
   ) {}
 

@@ -29,7 +29,7 @@ export function serverQuery({ text, regex, matchCase, word, level }: Query): Ser
 }
 
 /** Return why the service cannot run a query, for a person. */
-export function whyLocal({ text, regex }: Query): string {
+export function unsupportedReason({ text, regex }: Query): string {
   if (text === "") return "these filters need every line loaded";
   return regex && toRe2(text) === null
     ? "only the tab can search for this expression"

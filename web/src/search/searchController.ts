@@ -9,7 +9,7 @@ import { type FoundLines, LinePositions, NO_NUMBERS } from "../index/linePositio
 import { expressionOf, MATCH_ALL, type Query } from "../index/query";
 import type { LinePosition } from "../log/mergeOrder";
 import { JobSearch, type KnownFrom } from "./jobSearch";
-import { MatchNavigator, NOTHING_SURE, type SureFrom } from "./matchNavigator";
+import { type KnownFromPosition, MatchNavigator, NOTHING_KNOWN } from "./matchNavigator";
 import { type Progress, Searcher } from "./remoteSearch";
 
 /** What a search bar needs. */
@@ -351,11 +351,11 @@ export class SearchController {
   }
 
   /** Return from where on the results of all jobs are complete. */
-  private sureFrom(of: (search: JobSearch) => KnownFrom | null): SureFrom {
+  private sureFrom(of: (search: JobSearch) => KnownFrom | null): KnownFromPosition {
     const parts = this.searches.flatMap((search) => of(search) ?? []);
     const [own] = parts;
     if (own === undefined) return null;
-    if (this.merger === null) return { ...NOTHING_SURE, sequence: own.from };
+    if (this.merger === null) return { ...NOTHING_KNOWN, sequence: own.from };
     return { source: 0, sequence: 0, at: Math.max(...parts.map(({ since }) => since)) };
   }
 }

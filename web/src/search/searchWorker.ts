@@ -7,7 +7,7 @@ import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { searchJob } from "./api";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
 import { matchChecker, RangePlanner } from "./rangePlanner";
-import { serverQuery, whyLocal } from "./re2";
+import { serverQuery, unsupportedReason } from "./re2";
 
 const page = self as unknown as {
   postMessage(message: FromSearcher, transfer?: Transferable[]): void;
@@ -41,7 +41,7 @@ async function withSlot<T>(step: () => Promise<T>): Promise<T> {
 async function search({ id, api: base, token, job, query, first, last }: Task, signal: AbortSignal): Promise<void> {
   const asked = serverQuery(query);
   if (asked === null) {
-    page.postMessage({ tell: "alone", id, reason: whyLocal(query) });
+    page.postMessage({ tell: "alone", id, reason: unsupportedReason(query) });
     return;
   }
   const api = new Api(base, token);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type FoundLines, LinePositions, union } from "../../src/index/linePositions";
 import { comparePositions, type LinePosition, monotonicTimes } from "../../src/log/mergeOrder";
-import { MatchNavigator, nearestMatch, type SureFrom } from "../../src/search/matchNavigator";
+import { type KnownFromPosition, MatchNavigator, nearestMatch } from "../../src/search/matchNavigator";
 import { mergeLines } from "../../src/search/mergeResults";
 import { fc } from "../support/check";
 
@@ -125,7 +125,7 @@ describe("moving from match to match", () => {
 
   test("wraps at both ends once all matches are known, and always moves", () => {
     const list = new LinePositions(Float64Array.of(10, 20, 30));
-    const to = (sequence: number, by: 1 | -1, sure: SureFrom = null) =>
+    const to = (sequence: number, by: 1 | -1, sure: KnownFromPosition = null) =>
       nearestMatch(list, { source: 0, sequence, at: 0 }, by, sure);
     expect([to(10, 1), to(30, 1), to(15, 1)]).toEqual([1, 0, 1]);
     expect([to(10, -1), to(30, -1), to(15, -1)]).toEqual([2, 1, 0]);
@@ -141,7 +141,7 @@ describe("moving from match to match", () => {
   });
 
   test("waits until the match is known, unless the reader moved", () => {
-    let [list, sure]: [LinePositions, SureFrom] = [
+    let [list, sure]: [LinePositions, KnownFromPosition] = [
       new LinePositions(Float64Array.of(10)),
       { source: 0, sequence: 40, at: 0 },
     ];

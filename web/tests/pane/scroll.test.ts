@@ -3,8 +3,8 @@ import {
   CLUSTER,
   covers,
   indexAt,
-  lacking,
   MAX_HEIGHT,
+  missingRange,
   positionOf,
   spacerHeight,
   windowAround,
@@ -68,7 +68,7 @@ describe("scroll arithmetic", () => {
       .map(([from, length]) => ({ from, to: from + length }));
     fc.assert(
       fc.property(range, range, (wanted, drawn) => {
-        const part = lacking(wanted, drawn);
+        const part = missingRange(wanted, drawn);
         const has = (place: number): boolean =>
           (place >= drawn.from && place < drawn.to) || (place >= part.from && place < part.to);
         for (let place = wanted.from; place < wanted.to; place++) expect(has(place)).toBe(true);
@@ -87,7 +87,7 @@ describe("scroll arithmetic", () => {
       fc.property(fc.integer({ min: 1_000, max: 100_000 }), fc.integer({ min: 20, max: 120 }), (place, visible) => {
         const before = windowAround(place, visible, 1_000_000);
         const after = windowAround(place + CLUSTER, visible, 1_000_000);
-        const { from, to } = lacking(after, before);
+        const { from, to } = missingRange(after, before);
         expect(to - from).toBe(CLUSTER);
       }),
     );

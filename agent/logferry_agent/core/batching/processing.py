@@ -256,7 +256,7 @@ class Processor:
         """Gap entries for them since the caller last set this to zero."""
 
     @property
-    def recounts(self) -> bool:
+    def may_change_count(self) -> bool:
         """Return whether the number of entries may change."""
         return self._merger is not None or self._limiter is not None
 

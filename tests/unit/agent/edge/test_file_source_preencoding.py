@@ -217,7 +217,7 @@ def test_preencoded_reading_equals_ordinary_reading(
         elif what == "kill" and has_worker(shared):
             os.kill(worker_of(shared), signal.SIGKILL)
         elif what == "again":
-            shared.tend()
+            shared.reap()
             wait_until_idle(shared) if shared.owner is None else None
         elif what in {"pieces", "tail", "damage", "nuls"}:
             written += 1
@@ -476,7 +476,7 @@ def test_two_logs_share_a_pool(path: Path, pool: ObservedPool, killed: bool) -> 
         with os.fdopen(os.pidfd_open(pid)) as ended:
             os.kill(pid, signal.SIGKILL)
             select.select([ended], [], [], 30)
-        pool.tend()
+        pool.reap()
         wait_until_idle(pool)
         second.until_pressed()
         assert pool.owner is not None

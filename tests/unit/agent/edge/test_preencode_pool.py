@@ -138,7 +138,7 @@ def test_process_that_delays_reading_is_skipped(fd: int) -> None:
     assert found == EXPECTED[: len(found)]
     assert pool.owner is None
     assert_ended(pid)
-    pool.tend()
+    pool.reap()
     assert not ordered(pool, fd, owner)
     assert not has_worker(pool)
 
@@ -150,7 +150,7 @@ def test_process_that_ended_unseen_loses_its_range(pool: PreencodePool, fd: int)
     with os.fdopen(os.pidfd_open(pid)) as ended:
         os.kill(pid, signal.SIGKILL)
         select.select([ended], [], [], 30)
-    pool.tend()
+    pool.reap()
     assert pool.owner is None
     assert_ended(pid)
 
@@ -159,13 +159,13 @@ def test_idle_process_exits_and_is_restarted(fd: int) -> None:
     """Tending or the next request reaps it."""
     pool, owner = PreencodePool(idle_s=0.05), object()
     try:
-        for way in ("tend", "order"):
+        for way in ("reap", "order"):
             pool.start()
             pid = worker_of(pool)
             with os.fdopen(os.pidfd_open(pid)) as ended:
                 assert select.select([ended], [], [], 30)[0], "it does not end"
-            if way == "tend":
-                pool.tend()
+            if way == "reap":
+                pool.reap()
             else:
                 assert not ordered(pool, fd, owner), "its being there is old news"
             assert_ended(pid)
@@ -192,7 +192,7 @@ def test_process_that_cannot_start_is_not_restarted_repeatedly(
     until(lambda: not ordered(pool, fd, owner) and not has_worker(pool), "its end is not noticed")
     assert not any(ordered(pool, fd, owner) for _ in range(50))
     assert len(started) == 1
-    pool.tend()
+    pool.reap()
     monkeypatch.undo()
     start_range(pool, fd, owner)
 

@@ -160,10 +160,10 @@ def test_full_disk_is_a_retryable_error(spool: Spool) -> None:
 
 def test_ballast_is_released_once_and_restored(spool: Spool) -> None:
     """Even deleting needs room in the write-ahead log."""
-    assert spool.relieve()
-    assert not spool.relieve()
+    assert spool.delete_ballast()
+    assert not spool.delete_ballast()
     spool.restore_ballast()
-    assert spool.relieve()
+    assert spool.delete_ballast()
 
 
 def test_unwritable_folder_is_reported(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class FakeSpool:
     def set_cursor(self, job: str, cursor: str) -> None:
         self._now.append(f"cursor {job} {cursor}")
 
-    def relieve(self) -> bool:
+    def delete_ballast(self) -> bool:
         had, self.ballast = self.ballast, 0
         self.room += had
         return had > 0
