@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Final
 
 import structlog
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..core.batching.entry_sequencer import EntrySequencer
 from ..core.batching.ports import Job, Offer, Position, Reader, Sink
@@ -48,6 +48,8 @@ _CONTAINER_IN_PATH: Final = re.compile(r"/containers/([0-9a-f]{64})/")
 
 class ReaderSettings(SourceSettings):
     """What reading needs: the agent's settings of it, and what the agent learns when it starts."""
+
+    model_config = ConfigDict(extra="forbid")
 
     first_seen: int = 0
     """When the agent first saw this engine, in nanoseconds since 1970."""

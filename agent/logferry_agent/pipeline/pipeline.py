@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 import structlog
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container
@@ -58,6 +58,8 @@ latest. A transaction of its own for each batch would cost more than the batch."
 
 class PipelineSettings(SpoolSettings):
     """What the pipeline needs: the agent's settings of the spool, and those of the lines."""
+
+    model_config = ConfigDict(extra="forbid")
 
     processing: ProcessingOptions = Field(default_factory=ProcessingOptions)
     allow_labels: tuple[str, ...] = ALL

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from pydantic import ConfigDict
+
 from .source_settings import FilterSettings
 
 ENABLE_LABEL: Final = "logferry.enable"
@@ -94,6 +96,8 @@ class ContainerFilters(FilterSettings):
     Names and images are those that `inspect` gives. The engine's list also has the aliases of links among the names,
     and shows an image's id once its tag was moved.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     own_container: str = ""
     """The id of the container that the agent runs in; empty when it runs in none."""
