@@ -6,7 +6,6 @@ the containers' output. test_all_faults.py does the same with the functions them
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.agents import AgentProcess
+from tests.support.engines import machine_host
 from tests.support.fake_ingest import FakeIngestProcess, wait_until
 from tests.support.newer_engine import copy_image, newer_engine, unavailable_reason
 
@@ -61,7 +61,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     make_sample_image(find_checkout(), IMAGE)
     try:
         if request.param == "machine":
-            yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+            yield machine_host()
             return
         if reason := unavailable_reason():
             pytest.skip(reason)

@@ -48,6 +48,11 @@ class Engine:
     host: str | None = None
     made: list[Container] = field(default_factory=list)
 
+    @property
+    def socket(self) -> str:
+        """The path of the engine's socket."""
+        return (self.host or machine_host()).removeprefix("unix://")
+
     def run(self, script: str, *, image: str = IMAGE, **options: Any) -> RunContainer:
         """Start a container with a shell script, detached."""
         return self.run_command(["sh", "-c", script], image=image, **options)
@@ -65,6 +70,11 @@ class Engine:
         for container in self.made:
             with suppress(docker.errors.APIError):
                 container.remove(force=True)
+
+
+def machine_host() -> str:
+    """Return the address of the machine's own engine, as Docker's own programs find it without a context."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 @contextmanager

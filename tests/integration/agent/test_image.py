@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.engines import machine_host
 from tests.support.fake_ingest import ROOT, FakeIngestProcess, wait_until
 from tests.support.sts import SignatureCheckingSts, metadata_server, random_credentials
 
@@ -133,12 +134,13 @@ def test_unprivileged_user_reads_through_the_api(image: str, tmp_path: Path) -> 
     spool = tmp_path / "spool"
     spool.mkdir()
     os.chown(spool, 65534, 65534)
-    group = Path("/var/run/docker.sock").stat().st_gid
+    socket = machine_host().removeprefix("unix://")
+    group = Path(socket).stat().st_gid
     with FakeIngestProcess() as sink, removed(name, f"{name}-job"):
         settings = {"AGENTS_URL": sink.url, "AGENT_KEY": KEY, "INCLUDE_NAMES": f"{name}-*"}
         docker(
             *("run", "-d", "--name", name, *HARDENED, "--user=65534:65534", f"--group-add={group}"),
-            *("-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "-v", f"{spool}:/var/lib/logferry"),
+            *("-v", f"{socket}:/var/run/docker.sock:ro", "-v", f"{spool}:/var/lib/logferry"),
             *(part for key, value in settings.items() for part in ("-e", f"LOGFERRY_{key}={value}")),
             image,
         )

@@ -78,7 +78,7 @@ def test_podman_replacing_the_engine_is_reported_and_loses_nothing(
 ) -> None:
     """While the agent runs, its socket switches to Podman and back."""
     here = tmp_path / "docker.sock"
-    own = (engine.host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://")
+    own = engine.socket
 
     def lead_to(socket: str) -> None:
         (tmp_path / "next").symlink_to(socket)

@@ -25,10 +25,6 @@ LABELS = {f"traefik.http.routers.shop-{number}.rule": "Host(`shop.example.com`)"
 pytestmark = pytest.mark.engine
 
 
-def socket_of(engine: Engine) -> str:
-    return (engine.host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://")
-
-
 def allowed_paths() -> str:
     """Return the paths of the page's HAProxy configuration as an expression, without the version prefix."""
     assert HAPROXY is not None
@@ -50,7 +46,7 @@ def test_short_container_with_long_events_is_read_through_a_proxy(
 ) -> None:
     """Each event spans several chunks, and only the documented paths are requested."""
     asked: set[str] = set()
-    with rechunking(socket_of(engine), tmp_path, (4_096, 1), allow=allow, asked=asked.add) as address:
+    with rechunking(engine.socket, tmp_path, (4_096, 1), allow=allow, asked=asked.add) as address:
         seen = watch(source, docker_host=address)
         container = engine.run("echo big; sleep 0.3; printf bye", name=prefix + "a", labels=LABELS)
         log = seen.ended(container.id)
@@ -74,7 +70,7 @@ def test_documented_haproxy_passes_everything(
     configuration = (
         HAPROXY[1]
         .replace("/run/logferry/docker.sock", str(socket))
-        .replace("/var/run/docker.sock", socket_of(engine))
+        .replace("/var/run/docker.sock", engine.socket)
         .replace("10m", "2s")
     )
     (tmp_path / "haproxy.cfg").write_text(configuration)

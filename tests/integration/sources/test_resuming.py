@@ -80,9 +80,9 @@ def test_lines_rotated_away_meanwhile_are_a_gap(engine: Engine, watch: Watcher, 
 class TlsFront:
     """Serve an engine over TCP with TLS and client certificates."""
 
-    def __init__(self, folder: Path, host: str | None) -> None:
+    def __init__(self, folder: Path, engine_socket: str) -> None:
         self.folder = folder
-        self._socket = (host or "unix:///var/run/docker.sock").removeprefix("unix://")
+        self._socket = engine_socket
         run = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
         run += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
         subprocess.run(run, cwd=folder, check=True, capture_output=True)
@@ -120,7 +120,7 @@ class TlsFront:
 
 @pytest.fixture(name="tls")
 def _tls(tmp_path: Path, engine: Engine) -> Iterator[TlsFront]:
-    front = TlsFront(tmp_path, engine.host)
+    front = TlsFront(tmp_path, engine.socket)
     yield front
     front.close()
 
@@ -222,8 +222,8 @@ class SlowFront:
     It forwards nothing of an answer, headers included, before its first byte of content.
     """
 
-    def __init__(self, folder: Path, host: str | None) -> None:
-        self._engine = (host or "unix:///var/run/docker.sock").removeprefix("unix://")
+    def __init__(self, folder: Path, engine_socket: str) -> None:
+        self._engine = engine_socket
         self.path = str(folder / "front.sock")
         self.follows: Counter[str] = Counter()
         """Requested log streams, by container."""
@@ -282,7 +282,7 @@ class SlowFront:
 
 @pytest.fixture(name="front")
 def _front(tmp_path: Path, engine: Engine) -> Iterator[SlowFront]:
-    front = SlowFront(tmp_path, engine.host)
+    front = SlowFront(tmp_path, engine.socket)
     yield front
     front.close()
 
