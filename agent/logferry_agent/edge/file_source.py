@@ -426,7 +426,7 @@ class FileSource:
     def _read_preencoded(self, file: LogFile) -> bool:
         """Take the batches that the preencode process has ready. Return False where ordinary reading has to go on."""
         pool = self._pool
-        if pool is None or not (pool.owner is file or self._order(file, pool)):
+        if pool is None or not (pool.owner is file or self._submit(file, pool)):
             return False
         found = pool.take()
         stop = file.offset + sum(batch.size for batch in found)
@@ -454,7 +454,7 @@ class FileSource:
             file.advance(batch.size)
         return self.taken > 0
 
-    def _order(self, file: LogFile, pool: PreencodePool) -> bool:
+    def _submit(self, file: LogFile, pool: PreencodePool) -> bool:
         """Ask the preencode process for a stretch from here on, if what comes next can be plain."""
         stream_positions = self.sequencer.stream_positions
         # A start event often belongs before the first lines.
@@ -472,7 +472,7 @@ class FileSource:
         # The head shows afterwards whether the file is still the same, so it must be known before.
         if not (file.check_first_record() and file.head):
             return False
-        return pool.order(
+        return pool.submit(
             file, file.fd, PreencodeRequest(file.offset, file.size, stream_positions, self._slice, self._redaction)
         )
 

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from ..core.batching.preencode import PreencodedSlice, PreencodeRequest
-from .preencode_worker import LENGTH_BYTES, ORDER_BYTES, with_length
+from .preencode_worker import LENGTH_BYTES, REQUEST_BYTES, with_length
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ class PreencodePool:
         self._line, self._there = ours, False
         self._unread.clear()
 
-    def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
+    def submit(self, owner: object, fd: int, request: PreencodeRequest) -> bool:
         """Hand over a stretch, if the process is free and the stretch is worth it.
 
         Call `take` afterwards, while the log is the owner.
@@ -93,12 +93,12 @@ class PreencodePool:
         Args:
             owner: The log.
             fd: The open log file.
-            order: The stretch.
+            request: Which stretch to encode.
 
         Returns:
             Whether it was handed over.
         """
-        if self.owner is not None or order.end - order.offset < _BACKLOG_BYTES:
+        if self.owner is not None or request.end - request.offset < _BACKLOG_BYTES:
             return False
         if self._line is None:
             self.start()
@@ -106,8 +106,8 @@ class PreencodePool:
         try:
             if not self._there:
                 self._there = bool(self._receive(0.0))
-            message = with_length(order)
-            if len(message) > ORDER_BYTES:
+            message = with_length(request)
+            if len(message) > REQUEST_BYTES:
                 return False  # with so many patterns the stretch is read in the ordinary way
             if socket.send_fds(self._line, [message], [fd]) < len(message):
                 raise ConnectionError("the process did not take the whole request")

@@ -16,7 +16,7 @@ import msgspec
 
 from ..core.batching.preencode import PreencodedSlice, Preencoder, PreencodeRequest
 
-ORDER_BYTES = 65_536
+REQUEST_BYTES = 65_536
 """Limit of a request. It is under 1 KiB without the patterns of what to hide."""
 
 LENGTH_BYTES = 4
@@ -32,7 +32,7 @@ def main(idle_s: float) -> None:
     """Serve requests until the agent ends or none comes."""
     line = socket.socket(fileno=0)
     line.settimeout(idle_s)
-    orders = msgspec.msgpack.Decoder(PreencodeRequest)
+    requests = msgspec.msgpack.Decoder(PreencodeRequest)
     try:
         line.sendall(with_length(True))
         while True:
@@ -42,7 +42,7 @@ def main(idle_s: float) -> None:
             line.settimeout(None)
             raw = line.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
             ready: list[bytes] = []
-            for answer in stretch(files[0], orders.decode(raw)):
+            for answer in encode_stretch(files[0], requests.decode(raw)):
                 ready.append(with_length(answer))
                 if len(ready) == TOGETHER or isinstance(answer, bool):
                     line.sendall(b"".join(ready))
@@ -59,10 +59,10 @@ def with_length(message: PreencodedSlice | PreencodeRequest | bool) -> bytes:
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 
-def stretch(fd: int, order: PreencodeRequest) -> Iterator[PreencodedSlice | bool]:
+def encode_stretch(fd: int, request: PreencodeRequest) -> Iterator[PreencodedSlice | bool]:
     """Yield the batches of a stretch, then whether it was plain to its end, where less than a whole batch is left."""
-    preencoder, offset = Preencoder(order), order.offset
-    while offset + (wanted := preencoder.slice) <= order.end:
+    preencoder, offset = Preencoder(request), request.offset
+    while offset + (wanted := preencoder.slice) <= request.end:
         try:
             data = os.pread(fd, wanted, offset)
         except OSError:

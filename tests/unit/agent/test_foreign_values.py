@@ -33,7 +33,7 @@ from logferry_agent.edge.docker_client import ContainerGoneError, DockerClient
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.preencode_pool import PreencodePool
-from logferry_agent.edge.preencode_worker import stretch, with_length
+from logferry_agent.edge.preencode_worker import encode_stretch, with_length
 from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.messages import OpenJob
@@ -101,13 +101,13 @@ ODD_BYTES = st.one_of(
 
 
 class InProcessPool(PreencodePool):
-    """Presses at once, here: what passes between the processes is what passes between them otherwise."""
+    """Preencode at once in this process. The messages are encoded and decoded as between two processes."""
 
-    def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
+    def submit(self, owner: object, fd: int, request: PreencodeRequest) -> bool:
         if self.owner is not None:
             return False
-        order = self._through(order, PreencodeRequest)
-        self._found = [self._through(answer, PreencodedSlice | bool) for answer in stretch(fd, order)]
+        request = self._through(request, PreencodeRequest)
+        self._found = [self._through(answer, PreencodedSlice | bool) for answer in encode_stretch(fd, request)]
         self.owner, self.plain = owner, False
         return True
 

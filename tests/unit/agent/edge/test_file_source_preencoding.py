@@ -44,8 +44,8 @@ class ObservedPool(PreencodePool):
         super().__init__(patience_s=60)
         self.on_ready: Callable[[], None] = lambda: None
 
-    def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
-        begun = super().order(owner, fd, order)
+    def submit(self, owner: object, fd: int, request: PreencodeRequest) -> bool:
+        begun = super().submit(owner, fd, request)
         if begun:
             assert self._line is not None
             select.select([self._line], [], [], 30)
@@ -59,7 +59,7 @@ def wait_until_idle(pool: PreencodePool) -> None:
     data = plain_records(8_000, START)
     with file_of(data) as fd:
         limit = time.monotonic() + 30
-        while not pool.order(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
+        while not pool.submit(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
             assert time.monotonic() < limit, "it is never there"
         take_all(pool, pool)
 

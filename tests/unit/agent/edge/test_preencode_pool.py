@@ -40,8 +40,8 @@ def _pool() -> Iterator[PreencodePool]:
     pool.stop()
 
 
-def ordered(pool: PreencodePool, fd: int, owner: object) -> bool:
-    return pool.order(owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions()))
+def submitted(pool: PreencodePool, fd: int, owner: object) -> bool:
+    return pool.submit(owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions()))
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -53,7 +53,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 def start_range(pool: PreencodePool, fd: int, owner: object) -> int:
     """Start a range, and return the process's id."""
-    until(lambda: ordered(pool, fd, owner), "it is never there")
+    until(lambda: submitted(pool, fd, owner), "it is never there")
     return worker_of(pool)
 
 
@@ -67,8 +67,8 @@ EXPECTED = [line.split(b'"')[3].decode().removesuffix("\\n") for line in MUCH.sp
 def test_range_is_encoded_once_the_process_has_started(pool: PreencodePool, fd: int) -> None:
     """Requesting before that is harmless; afterwards ranges follow one another."""
     owner, other = object(), object()
-    assert not ordered(pool, fd, owner), "who asks first has it started"
-    assert not pool.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
+    assert not submitted(pool, fd, owner), "who asks first has it started"
+    assert not pool.submit(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
         "that is read faster than asked for"
     )
     pid = start_range(pool, fd, owner)
@@ -76,8 +76,8 @@ def test_range_is_encoded_once_the_process_has_started(pool: PreencodePool, fd: 
     assert len(found) > len(EXPECTED) * 0.9, "all but what would not fill a batch"
     assert found == EXPECTED[: len(found)]
     assert (pool.owner, pool.plain) == (None, True)
-    assert not pool.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions()))
-    assert ordered(pool, fd, other), "it is free"
+    assert not pool.submit(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions()))
+    assert submitted(pool, fd, other), "it is free"
     assert texts(pool, other) == found
     assert worker_of(pool) == pid
 
@@ -88,8 +88,8 @@ def test_range_belongs_to_its_caller(pool: PreencodePool, fd: int) -> None:
     start_range(pool, fd, owner)
     assert pool.take()
     assert pool.owner is owner
-    assert not ordered(pool, fd, other)
-    assert not ordered(pool, fd, owner)
+    assert not submitted(pool, fd, other)
+    assert not submitted(pool, fd, owner)
 
 
 def test_range_after_an_abandoned_one_is_the_next_one(pool: PreencodePool, fd: int) -> None:
@@ -102,7 +102,7 @@ def test_range_after_an_abandoned_one_is_the_next_one(pool: PreencodePool, fd: i
         assert pool.owner is None
         assert_ended(first)
         until(
-            lambda: pool.order(owner, another, PreencodeRequest(0, os.fstat(another).st_size, StreamPositions())),
+            lambda: pool.submit(owner, another, PreencodeRequest(0, os.fstat(another).st_size, StreamPositions())),
             "it comes back",
         )
         assert {text.split()[0] for text in texts(pool, owner)} == {"other"}
@@ -139,7 +139,7 @@ def test_process_that_delays_reading_is_skipped(fd: int) -> None:
     assert pool.owner is None
     assert_ended(pid)
     pool.reap()
-    assert not ordered(pool, fd, owner)
+    assert not submitted(pool, fd, owner)
     assert not has_worker(pool)
 
 
@@ -159,7 +159,7 @@ def test_idle_process_exits_and_is_restarted(fd: int) -> None:
     """Tending or the next request reaps it."""
     pool, owner = PreencodePool(idle_s=0.05), object()
     try:
-        for way in ("reap", "order"):
+        for way in ("reap", "submit"):
             pool.start()
             pid = worker_of(pool)
             with os.fdopen(os.pidfd_open(pid)) as ended:
@@ -167,7 +167,7 @@ def test_idle_process_exits_and_is_restarted(fd: int) -> None:
             if way == "reap":
                 pool.reap()
             else:
-                assert not ordered(pool, fd, owner), "its being there is old news"
+                assert not submitted(pool, fd, owner), "its being there is old news"
             assert_ended(pid)
         start_range(pool, fd, owner)
         assert texts(pool, owner)
@@ -188,9 +188,9 @@ def test_process_that_cannot_start_is_not_restarted_repeatedly(
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     owner = object()
-    assert not ordered(pool, fd, owner)
-    until(lambda: not ordered(pool, fd, owner) and not has_worker(pool), "its end is not noticed")
-    assert not any(ordered(pool, fd, owner) for _ in range(50))
+    assert not submitted(pool, fd, owner)
+    until(lambda: not submitted(pool, fd, owner) and not has_worker(pool), "its end is not noticed")
+    assert not any(submitted(pool, fd, owner) for _ in range(50))
     assert len(started) == 1
     pool.reap()
     monkeypatch.undo()
@@ -218,7 +218,7 @@ def test_descriptors_do_not_leak(pool: PreencodePool, fd: int) -> None:
     texts(pool, owner)
     here, there = count("self"), count(pid)
     for _ in range(5):
-        assert ordered(pool, fd, owner)
+        assert submitted(pool, fd, owner)
         texts(pool, owner)
     assert (count("self"), count(pid)) == (here, there)
     start_range(pool, fd, owner)
@@ -241,7 +241,7 @@ print(worker_of(pool), flush=True)
 data = plain_records(20_000, 1_764_000_000_000_000_000)
 with file_of(data) as fd:
     if sys.argv[1] != "starting":
-        while not pool.order(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
+        while not pool.submit(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
             pass
     if sys.argv[1] == "pressed":
         take_all(pool, pool)
@@ -310,16 +310,16 @@ def test_preencode_process_hides_what_a_request_names(pool: PreencodePool, fd: i
     """Also with many patterns; when they exceed a line between processes, reading is ordinary."""
     many = tuple(f"no line has this {number} {'x' * 3_900}" for number in range(10))
     patterns = ("line (?P<secret>[0-9]+) is", *many)
-    order = PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction(("all",), patterns))
+    request = PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction(("all",), patterns))
     owner = object()
-    until(lambda: pool.order(owner, fd, order), "it is never there")
+    until(lambda: pool.submit(owner, fd, request), "it is never there")
     found = texts(pool, owner)
     assert found == [f"line {REDACTED}{line[line.index(' is') :]}" for line in EXPECTED[: len(found)]]
     assert found
-    assert not pool.order(
+    assert not pool.submit(
         owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction((), many * 3))
     )
-    assert ordered(pool, fd, owner)
+    assert submitted(pool, fd, owner)
     found = texts(pool, owner)
     assert found == EXPECTED[: len(found)]
     assert found

@@ -25,7 +25,7 @@ from logferry_agent.core.batching.preencode import (
 from logferry_agent.core.parsing.fragments import EntryColumns, Fragments, StreamPositions, assemble, positions_after
 from logferry_agent.core.parsing.jsonfile import Records, parse
 from logferry_agent.core.parsing.timestamps import nanoseconds, normalise
-from logferry_agent.edge.preencode_worker import stretch
+from logferry_agent.edge.preencode_worker import encode_stretch
 from logferry_protocol.batch import decode_body, decompress
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_DECODED_BYTES, MAX_ENTRY_BYTES
@@ -88,7 +88,7 @@ def preencoded(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) 
     offset = told.ends[behind - 1] if behind else 0
     stream_positions = positions_after(told.fragments, StreamPositions(), behind - 1)
     with file_of(data) as fd:
-        *batches, plain = stretch(fd, PreencodeRequest(offset, len(data), stream_positions, first))
+        *batches, plain = encode_stretch(fd, PreencodeRequest(offset, len(data), stream_positions, first))
     at = behind
     for batch in batches:
         assert isinstance(batch, PreencodedSlice)
@@ -216,10 +216,10 @@ def test_truncated_file_ends_the_range() -> None:
     """It was longer when the range was requested."""
     data = b"".join(records([("like logs", 4_000, 1_000, "o")], 5))
     with file_of(data) as fd:
-        *batches, plain = stretch(fd, PreencodeRequest(0, len(data) + 10**6, StreamPositions()))
+        *batches, plain = encode_stretch(fd, PreencodeRequest(0, len(data) + 10**6, StreamPositions()))
         assert batches
         assert plain is False
-        (plain,) = stretch(fd, PreencodeRequest(len(data), len(data) + 10**6, StreamPositions()))
+        (plain,) = encode_stretch(fd, PreencodeRequest(len(data), len(data) + 10**6, StreamPositions()))
         assert plain is False
 
 
@@ -227,7 +227,7 @@ def test_unreadable_file_ends_the_range() -> None:
     """Ordinary reading meets the error too, and reports it."""
     reading, writing = os.pipe()
     try:
-        assert list(stretch(reading, PreencodeRequest(0, 10**6, StreamPositions()))) == [False]
+        assert list(encode_stretch(reading, PreencodeRequest(0, 10**6, StreamPositions()))) == [False]
     finally:
         os.close(reading)
         os.close(writing)

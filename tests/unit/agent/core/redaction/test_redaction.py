@@ -31,7 +31,7 @@ from logferry_agent.core.redaction.redaction import (
     redact_lines,
 )
 from logferry_agent.core.redaction.visible_text import VisibleText, to_visible
-from logferry_agent.edge.preencode_worker import stretch
+from logferry_agent.edge.preencode_worker import encode_stretch
 from logferry_protocol.batch import decode_body
 from logferry_protocol.events import Gap, Notice, encode_event
 from logferry_protocol.job import Container
@@ -447,7 +447,7 @@ def test_lines_are_redacted_alike_with_and_without_preencoding(
         record(LogFragment(letter, START + at, f"{text}\n".encode())) for at, (text, letter) in enumerate(lines)
     )
     with file_of(data) as fd:
-        answers = list(stretch(fd, PreencodeRequest(0, len(data), StreamPositions(), len(data), redaction)))
+        answers = list(encode_stretch(fd, PreencodeRequest(0, len(data), StreamPositions(), len(data), redaction)))
     pressed = [answer for answer in answers if isinstance(answer, PreencodedSlice)]
     fragments = parse_plain(data)
     assert fragments is not None
