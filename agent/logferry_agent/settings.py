@@ -362,4 +362,4 @@ def _message(detail: Any) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "missing":
         return f"{name}: is required: set LOGFERRY_{name.upper()}, --{name.replace('_', '-')}, or {name} in the file"
-    return f"{name}: {detail['msg']}"
+    return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
