@@ -129,7 +129,7 @@ class Reader:
     def until_pressed(self, times: int = 1) -> Reader:
         """Read up to the first preencoded batches; most of the range is still to come."""
         while len(self.sealed) < times:
-            assert self.step() is not None, "nothing was pressed"
+            assert self.step() is not None, "nothing was preencoded"
         return self
 
     def read(self) -> Reader:
@@ -254,9 +254,9 @@ def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path
     reader.read().close()
     assert reader.numbers == list(range(2 * MANY + 3))
     assert not reader.gaps
-    pressed = [number for at, sealed in reader.sealed for number in (at, at + sealed.count)]
-    assert any(number < MANY for number in pressed)
-    assert any(number > MANY + MANY // 2 for number in pressed)
+    preencoded = [number for at, sealed in reader.sealed for number in (at, at + sealed.count)]
+    assert any(number < MANY for number in preencoded)
+    assert any(number > MANY + MANY // 2 for number in preencoded)
     assert sum(sealed.count for _, sealed in reader.sealed) > MANY
 
 

@@ -243,7 +243,7 @@ with file_of(data) as fd:
     if sys.argv[1] != "starting":
         while not pool.submit(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
             pass
-    if sys.argv[1] == "pressed":
+    if sys.argv[1] == "preencoded":
         take_all(pool, pool)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -277,7 +277,7 @@ def _agent() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         agent.communicate()
 
 
-@pytest.mark.parametrize("what", ["starting", "pressing", "pressed"])
+@pytest.mark.parametrize("what", ["starting", "preencoding", "preencoded"])
 def test_preencode_process_exits_with_the_agent(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
     """The agent is killed while the process starts, has batches waiting, or waits for requests."""
     process = agent(what)

@@ -157,10 +157,10 @@ def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
         rig.offer(offered)
         counted.append(rig.counted())
         rig.spool.close()
-    plain, pressed = counted
-    assert (plain.pop("pressed_events_total"), pressed.pop("pressed_events_total")) == (0, 70)
+    plain, encoded = counted
+    assert (plain.pop("pressed_events_total"), encoded.pop("pressed_events_total")) == (0, 70)
     for what in ("received_events_total", "received_bytes_total"):
-        assert plain[what] == pressed[what] > 0
+        assert plain[what] == encoded[what] > 0
 
 
 def test_encoded_batch_of_a_deleted_job_counts_as_discarded(rig: OfflineHarness) -> None:

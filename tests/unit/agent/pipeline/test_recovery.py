@@ -205,13 +205,13 @@ STEP = st.one_of(
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
-    steps: list[tuple[str, Any, int]], processing: str, pressed: list[bool]
+    steps: list[tuple[str, Any, int]], processing: str, encoded_before: list[bool]
 ) -> None:
     """Lines are read again from the spool's position; without a cloud, only the spool knows anything.
 
     Any of them may come in batches closed by their reader.
     """
-    ways = itertools.cycle(pressed)
+    ways = itertools.cycle(encoded_before)
     done = {"merge": ProcessingOptions(merge_start=r"^\S"), "redact": ProcessingOptions(redact=("all",))}.get(
         processing
     )
@@ -613,13 +613,13 @@ SHIPPED_STEP = st.one_of(
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
-    steps: list[tuple[str, Any]], seed: int, processing: str, pressed: list[bool]
+    steps: list[tuple[str, Any]], seed: int, processing: str, encoded_before: list[bool]
 ) -> None:
     """Batches are closed, open, held back, in transit or answered, and the whole spool may be lost.
 
     Any of them may be closed by their reader.
     """
-    merge, ways = processing == "merge", itertools.cycle(pressed)
+    merge, ways = processing == "merge", itertools.cycle(encoded_before)
     hides = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     done = ProcessingOptions() if processing == "nothing" else hides
     source, read, epoch = with_keys(seed, 1_500), 0, 1
