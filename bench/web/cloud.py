@@ -123,11 +123,13 @@ class BenchCloud(ViewerCloud):
 
     async def _relayed(self, down: SlowLink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         here, there = await asyncio.open_connection("127.0.0.1", self.port)
-        ways = [asyncio.create_task(way) for way in (down.carry(here, writer), SlowLink().carry(reader, there))]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        directions = [
+            asyncio.create_task(direction) for direction in (down.carry(here, writer), SlowLink().carry(reader, there))
+        ]
+        await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        for direction in directions:
+            direction.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
         writer.close()
         there.close()
 

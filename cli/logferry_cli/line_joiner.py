@@ -25,7 +25,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenLine:
     sequence: int
     time: int
     pieces: list[str]
@@ -41,7 +41,7 @@ class LineJoiner:
     """
 
     def __init__(self, max_chars: int = JOINED_CHARS) -> None:
-        self._open: dict[Stream, _Open] = {}
+        self._open: dict[Stream, _OpenLine] = {}
         self._handed_on: set[Stream] = set()
         self._max_chars = max_chars
 
@@ -70,7 +70,7 @@ class LineJoiner:
                 if not goes_on:
                     yield Line(sequence, time, stream, text)
                     continue
-            held = self._open.get(stream) or _Open(sequence, time, [], 0, stream in self._handed_on)
+            held = self._open.get(stream) or _OpenLine(sequence, time, [], 0, stream in self._handed_on)
             # A fragment without its beginning (the reader started here, or it was lost) is not a line of its own
             # either.
             if character in "OE" and not held.pieces:
@@ -92,5 +92,5 @@ class LineJoiner:
         self._open.clear()
 
 
-def _whole(stream: Stream, held: _Open) -> Line:
+def _whole(stream: Stream, held: _OpenLine) -> Line:
     return Line(held.sequence, held.time, stream, "".join(held.pieces), held.continued)

@@ -26,39 +26,41 @@ EVENTS: Final[list[dict[str, Any]]] = [
 ]
 SAFE: Final = 2**53 - 1
 
-Way = tuple[str, ...]
+FieldPath = tuple[str, ...]
 """Where an integer is: field names, `[]` inside a list, `{}` inside a table."""
 
 
-def integers(schema: dict[str, Any], definitions: dict[str, Any], way: Way = ()) -> Iterator[tuple[Way, Any, Any]]:
+def integers(
+    schema: dict[str, Any], definitions: dict[str, Any], path: FieldPath = ()
+) -> Iterator[tuple[FieldPath, Any, Any]]:
     """Yield the path and the bounds of every integer that a JSON Schema describes."""
     if "$ref" in schema:
-        yield from integers(definitions[schema["$ref"].rpartition("/")[2]], definitions, way)
+        yield from integers(definitions[schema["$ref"].rpartition("/")[2]], definitions, path)
     if schema.get("type") == "integer":
-        yield way, schema.get("minimum"), schema.get("maximum")
+        yield path, schema.get("minimum"), schema.get("maximum")
     for choice in schema.get("anyOf", ()):
-        yield from integers(choice, definitions, way)
+        yield from integers(choice, definitions, path)
     for name, inner in schema.get("properties", {}).items():
-        yield from integers(inner, definitions, (*way, name))
+        yield from integers(inner, definitions, (*path, name))
     for name, inside in (("items", "[]"), ("additionalProperties", "{}")):
         if isinstance(schema.get(name), dict):
-            yield from integers(schema[name], definitions, (*way, inside))
+            yield from integers(schema[name], definitions, (*path, inside))
 
 
-def described(adapter: TypeAdapter[Any], key: str) -> dict[str, dict[Way, tuple[Any, Any]]]:
+def described(adapter: TypeAdapter[Any], key: str) -> dict[str, dict[FieldPath, tuple[Any, Any]]]:
     """Return the integers of every message (or event) of a family, by its type."""
     document = adapter.json_schema()
     definitions = document.get("$defs", {})
     return {
-        kind: {way: (least, most) for way, least, most in integers({"$ref": reference}, definitions)}
+        kind: {path: (least, most) for path, least, most in integers({"$ref": reference}, definitions)}
         for kind, reference in document["discriminator"]["mapping"].items()
         if key == document["discriminator"]["propertyName"]
     }
 
 
-def holders(document: Any, way: Way) -> Iterator[tuple[Any, Any]]:
+def holders(document: Any, path: FieldPath) -> Iterator[tuple[Any, Any]]:
     """Yield every container and key in a document at a path."""
-    step, *rest = way
+    step, *rest = path
     inside: Iterable[tuple[Any, Any]]
     if step == "[]":
         inside = enumerate(document) if isinstance(document, list) else ()
@@ -74,15 +76,15 @@ def holders(document: Any, way: Way) -> Iterator[tuple[Any, Any]]:
 
 
 FIELDS: Final = [
-    pytest.param(family, kind, way, bounds, id=f"{family}-{kind}-{'.'.join(way)}")
+    pytest.param(family, kind, path, bounds, id=f"{family}-{kind}-{'.'.join(path)}")
     for family, adapter in FAMILIES.items()
     for kind, found in described(adapter, "type").items()
-    for way, bounds in found.items()
+    for path, bounds in found.items()
 ]
 EVENT_FIELDS: Final = [
-    pytest.param(kind, way, bounds, id=f"{kind}-{'.'.join(way)}")
+    pytest.param(kind, path, bounds, id=f"{kind}-{'.'.join(path)}")
     for kind, found in described(TypeAdapter(events.SystemEvent), "event").items()
-    for way, bounds in found.items()
+    for path, bounds in found.items()
 ]
 
 
@@ -100,7 +102,7 @@ def beyond(least: int, most: int) -> st.SearchStrategy[int | float]:
 
 def test_schemas_contain_integers() -> None:
     """The search of the schemas finds what a reader of PROTOCOL.md finds."""
-    ways = {(kind, way) for _family, kind, way, _bounds in (field.values for field in FIELDS)}
+    paths = {(kind, path) for _family, kind, path, _bounds in (field.values for field in FIELDS)}
     assert {
         ("open", ("jobs", "[]", "life", "exit_code")),
         ("ingest", ("batches", "[]", "first")),
@@ -109,12 +111,12 @@ def test_schemas_contain_integers() -> None:
         ("subscribed", ("record", "life", "restarts")),
         ("job", ("record", "bytes")),
         ("watch", ("ttl",)),
-    } <= ways  # fmt: skip
+    } <= paths  # fmt: skip
 
 
-@pytest.mark.parametrize(("family", "kind", "way", "bounds"), FIELDS)
+@pytest.mark.parametrize(("family", "kind", "path", "bounds"), FIELDS)
 def test_message_integer_has_bounds_that_javascript_holds(
-    family: str, kind: str, way: Way, bounds: tuple[Any, Any]
+    family: str, kind: str, path: FieldPath, bounds: tuple[Any, Any]
 ) -> None:
     """A new integer without bounds fails here: its type must be one of logferry_protocol.integers."""
     least, most = bounds
@@ -123,38 +125,38 @@ def test_message_integer_has_bounds_that_javascript_holds(
     assert -SAFE <= least <= most <= SAFE
 
 
-@pytest.mark.parametrize(("family", "kind", "way", "bounds"), FIELDS)
+@pytest.mark.parametrize(("family", "kind", "path", "bounds"), FIELDS)
 @settings(max_examples=12, deadline=None, database=None)
 @given(data=st.data())
 def test_integer_beyond_its_bounds_is_refused_or_clamped(
-    family: str, kind: str, way: Way, bounds: tuple[int, int], data: st.DataObject
+    family: str, kind: str, path: FieldPath, bounds: tuple[int, int], data: st.DataObject
 ) -> None:
     """In each golden message that has the field; at least one has."""
-    examples = [one for one in GOLDEN[family] if one["type"] == kind and next(holders(one, way), None)]
-    assert examples, f"tests/contract/messages.json has no {kind} with {'.'.join(way)}"
+    examples = [one for one in GOLDEN[family] if one["type"] == kind and next(holders(one, path), None)]
+    assert examples, f"tests/contract/messages.json has no {kind} with {'.'.join(path)}"
     document = copy.deepcopy(data.draw(st.sampled_from(examples)))
     value = data.draw(beyond(*bounds))
-    for holder, key in holders(document, way):
+    for holder, key in holders(document, path):
         holder[key] = value
     try:
         message = decode(json.dumps(document), FAMILIES[family])
     except MalformedMessageError:
         return
     written = message.model_dump(mode="json", exclude_none=True)
-    assert {holder[key] for holder, key in holders(written, way)} <= set(bounds)
+    assert {holder[key] for holder, key in holders(written, path)} <= set(bounds)
 
 
-@pytest.mark.parametrize(("kind", "way", "bounds"), EVENT_FIELDS)
+@pytest.mark.parametrize(("kind", "path", "bounds"), EVENT_FIELDS)
 @settings(max_examples=12, deadline=None, database=None)
 @given(data=st.data())
 def test_integer_of_a_system_event_is_clamped(
-    kind: str, way: Way, bounds: tuple[int, int], data: st.DataObject
+    kind: str, path: FieldPath, bounds: tuple[int, int], data: st.DataObject
 ) -> None:
     """A gap stays a gap, whatever an older agent wrote into it."""
     assert None not in bounds
     assert -SAFE <= bounds[0] <= bounds[1] <= SAFE
     document = copy.deepcopy(next(one for one in EVENTS if one["event"] == kind))
-    [(holder, key)] = holders(document, way)
+    [(holder, key)] = holders(document, path)
     holder[key] = data.draw(beyond(*bounds))
     event = events.decode_event(json.dumps(document))
     assert event.event == kind

@@ -61,7 +61,7 @@ class MemorySink:
         self.changed = Condition()
         self.answer: Callable[[str, Chunk | PreencodedBatch], Offer] = lambda _job, _chunk: Offer.TAKEN
         self.jobs_known: list[Job] = []
-        self.sealed = 0
+        self.preencoded = 0
         """Batches that the preencode process made."""
         self._cursors = cursors or {}
 
@@ -99,7 +99,7 @@ class MemorySink:
             if answer is not Offer.TAKEN:
                 return answer
             if isinstance(chunk, PreencodedBatch):
-                self.sealed += 1
+                self.preencoded += 1
                 chunk = chunk.decode()
             assert len(chunk.times) == len(chunk.streams) == len(chunk.texts) > 0
             log.times += chunk.times

@@ -55,7 +55,7 @@ _UNREADABLE: Final = (OSError, EOFError, zlib.error)
 
 
 @dataclass(slots=True)
-class _Loss:
+class _OpenGap:
     """A gap whose end is not known before something follows it."""
 
     reason: GapReason
@@ -66,7 +66,7 @@ class _Loss:
 
 
 @dataclass(slots=True)
-class _Missing:
+class _MissingFile:
     """Stands in the chain where a file is missing."""
 
     detail: str
@@ -110,13 +110,13 @@ class FileSource:
         """The count when the newest file was opened."""
         self._since = since
         self._max_size = max_size
-        self._files: deque[LogFile | _Missing] = deque()
+        self._files: deque[LogFile | _MissingFile] = deque()
         self._chunks: deque[Chunk | PreencodedBatch] = deque()
         self._pool = pool
         self._redaction = redaction
         self._slice = FIRST_SLICE_BYTES
         """Bytes that made the last batch."""
-        self._loss: _Loss | None = None
+        self._loss: _OpenGap | None = None
         self._last_time: int | None = None
         self._placed = False
         self._held = False
@@ -171,7 +171,7 @@ class FileSource:
             self._extend(chain, newest, counted)
         elif chain:
             if not self._held and self.counted_from_birth and counted is not None and counted > len(chain):
-                self._files.append(_Missing(f"{counted - len(chain)} {_UNSEEN}"))
+                self._files.append(_MissingFile(f"{counted - len(chain)} {_UNSEEN}"))
             self._files.extend(chain)
         if chain:
             self._held = True
@@ -202,7 +202,7 @@ class FileSource:
             self._files.extend(chain[len(chain) - came :])
             return
         missing = came - len(chain) if came is not None and came > len(chain) else None
-        self._files.append(_Missing(f"perhaps {_UNSEEN}" if missing is None else f"{missing} {_UNSEEN}"))
+        self._files.append(_MissingFile(f"perhaps {_UNSEEN}" if missing is None else f"{missing} {_UNSEEN}"))
         self._files.extend(chain)
 
     # --- where to begin ---
@@ -393,7 +393,7 @@ class FileSource:
     def _read_some(self, limit_bytes: int) -> bool:  # noqa: PLR0911
         """Read once. Return False when there is nothing new."""
         file = self._files[0]
-        if isinstance(file, _Missing):
+        if isinstance(file, _MissingFile):
             self._lose("rotated", detail=file.detail)
             self._files.popleft()
             return bool(self._files)
@@ -530,7 +530,7 @@ class FileSource:
 
     def _lose(self, reason: GapReason, *, size: int | None = None, detail: str = "") -> None:
         if self._loss is None:
-            self._loss = _Loss(reason, self._last_time, None, size, detail)
+            self._loss = _OpenGap(reason, self._last_time, None, size, detail)
         elif size is not None:
             self._loss.size = (self._loss.size or 0) + size
 

@@ -1,4 +1,4 @@
-"""The way from chunks to the cloud: batches to the spool, envelopes out, acknowledgements back."""
+"""From chunks to the cloud: batches to the spool, envelopes out, acknowledgements back."""
 
 from .pipeline import Pipeline, PipelineSettings
 

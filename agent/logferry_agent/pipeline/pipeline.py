@@ -72,7 +72,7 @@ class PipelineSettings(SpoolSettings):
 
 
 class Pipeline:
-    """Takes chunks from readers, and brings them to the cloud by way of the spool."""
+    """Takes chunks from readers, and brings them to the cloud through the spool."""
 
     def __init__(
         self, spool: Spool, instance: str, settings: PipelineSettings, metrics: Metrics, *, rng: Random | None = None

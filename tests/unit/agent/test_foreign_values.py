@@ -155,7 +155,7 @@ class AgentHarness:
                 self.pipeline.post(Frame(1, answer))
             if not answers and set(steps) == {Step.IDLE} and self.pipeline._drained:
                 break
-        assert all(lane.failures == 0 for lane in self.pipeline.buffers.values()), "isolated, and not even needed"
+        assert all(buffer.failures == 0 for buffer in self.pipeline.buffers.values()), "isolated, and not even needed"
 
     def close(self) -> None:
         for reading in self.readings.values():
@@ -185,12 +185,14 @@ def kept(lines: list[str]) -> list[str]:
     return [text for text in lines if text.startswith("line ")]
 
 
-@given(odd=st.lists(st.tuples(st.integers(0, len(LINES)), ODD_RECORDS), min_size=1, max_size=8), pressed=st.booleans())
-@example(odd=[(3, odd_record("1969-12-31T23:59:59.500806665Z", "odd\n", "stdout"))], pressed=True)
-@example(odd=[(39, odd_record("2026-11-23T10:00:00.123456xxxZ", "odd\n", "stdout"))], pressed=False)
+@given(
+    odd=st.lists(st.tuples(st.integers(0, len(LINES)), ODD_RECORDS), min_size=1, max_size=8), preencode=st.booleans()
+)
+@example(odd=[(3, odd_record("1969-12-31T23:59:59.500806665Z", "odd\n", "stdout"))], preencode=True)
+@example(odd=[(39, odd_record("2026-11-23T10:00:00.123456xxxZ", "odd\n", "stdout"))], preencode=False)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_records_in_a_file_affect_no_other_line(
-    tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[int, bytes]], pressed: bool
+    tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[int, bytes]], preencode: bool
 ) -> None:
     """Each ordinary line of both containers arrives once, in order; read here, or preencoded."""
     ordinary = [record(LogFragment("o", START + n * 1_000, f"{text}\n".encode())) for n, text in enumerate(LINES)]
@@ -202,7 +204,7 @@ def test_any_records_in_a_file_affect_no_other_line(
     rig = files(
         tmp_path_factory.mktemp("logs"),
         {BAD: b"".join(mixed), GOOD: b"".join(ordinary)},
-        pool=InProcessPool() if pressed else None,
+        pool=InProcessPool() if preencode else None,
     )
     rig.run()
     assert rig.cloud.lines(GOOD) == LINES

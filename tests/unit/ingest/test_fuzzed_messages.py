@@ -78,9 +78,9 @@ def changed(draw: st.DrawFn) -> str:
         found = list(places(document))
         if not found:
             break
-        *way, name = draw(st.sampled_from(found))
+        *path, name = draw(st.sampled_from(found))
         holder = document
-        for step in way:
+        for step in path:
             holder = holder[step]
         match draw(st.sampled_from(["take out", "replace", "add", "twice", "elsewhere"])):
             case "take out":

@@ -146,25 +146,25 @@ describe("moving from match to match", () => {
       { source: 0, sequence: 40, at: 0 },
     ];
     const gone: number[] = [];
-    const way = new MatchNavigator(
+    const navigator = new MatchNavigator(
       () => list,
       () => sure,
       (index) => gone.push(list.at(index).sequence),
     );
     const line = { source: 0, sequence: 50, at: 0 };
-    way.step(line, -1);
+    navigator.step(line, -1);
     expect(gone).toEqual([]);
     list = new LinePositions(Float64Array.of(10, 30));
-    way.update();
+    navigator.update();
     expect(gone).toEqual([]);
     sure = { source: 0, sequence: 30, at: 0 };
-    way.update();
-    way.update();
+    navigator.update();
+    navigator.update();
     expect(gone).toEqual([30]);
-    way.step({ ...line, sequence: 30 }, -1);
-    way.cancel();
+    navigator.step({ ...line, sequence: 30 }, -1);
+    navigator.cancel();
     sure = null;
-    way.update();
+    navigator.update();
     expect(gone).toEqual([30]);
   });
 });

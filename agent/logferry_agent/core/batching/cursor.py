@@ -3,7 +3,7 @@
     1|o=1764000000123456789.1.9f86d081.0|e=…|a=o|f=131077.4096.9f86d081|l=s.1764000000000000000.0.0
 
 One text serves both sources. The stream positions (`o=`, `e=`) are found again in any copy of the log. The file
-position (`f=`) is the short way while the file still exists. A cursor holds only printable ASCII without quote and
+position (`f=`) is the fast path while the file still exists. A cursor holds only printable ASCII without quote and
 backslash, at most 1,024 characters (in practice under 250).
 
 A later version may write parts that an earlier version does not know when it takes over again. So in every version,

@@ -13,7 +13,7 @@ PAUSE_S: Final = 0.01
 """2026-11, 2,000 lines a second, one by one: 5 % of a CPU with this pause, and 35 % without."""
 
 BURST_S: Final = 1.0
-"""For so long after a large read there is no pause: in a burst a read right after another one brings little."""
+"""There is no pause for this long after a large read: in a burst a read right after another one brings little."""
 
 
 class ReadThrottle:

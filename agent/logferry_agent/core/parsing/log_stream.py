@@ -95,7 +95,7 @@ class ReadResult:
 
 
 @dataclass(slots=True)
-class _Pieces:
+class _FragmentColumns:
     stamps: list[bytes] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
@@ -165,7 +165,7 @@ class LogStreamParser:
         self._carry: dict[str, tuple[bytes, str, int]] = {}
         """For each stream, the first bytes of a character whose rest is in the next piece of the line, and the line's
         timestamp and time."""
-        self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
+        self._take: Callable[[_FragmentColumns], None] = self._take_raw if tty else self._take_frames
 
     def feed(self, data: bytes) -> ReadResult:
         """Parse what was read.
@@ -214,7 +214,7 @@ class LogStreamParser:
             data: the bytes to parse.
             before: the result of the same read before these bytes.
         """
-        pieces = _Pieces()
+        pieces = _FragmentColumns()
         try:
             if self._chunked:
                 self._unchunk(data)
@@ -243,7 +243,7 @@ class LogStreamParser:
         """
         if self._broken is not None:
             raise self._broken
-        pieces = _Pieces()
+        pieces = _FragmentColumns()
         if self._tty and not cut:
             self._take_raw(pieces, final=True)
             rest = self._plain
@@ -342,7 +342,7 @@ class LogStreamParser:
             self.done = size == 0
         return position
 
-    def _take_frames(self, pieces: _Pieces) -> None:
+    def _take_frames(self, pieces: _FragmentColumns) -> None:
         data = self._plain
         position = 0
         while len(data) - position >= 8:
@@ -362,7 +362,7 @@ class LogStreamParser:
             position = stop
         self._plain = data[position:]
 
-    def _take_raw(self, pieces: _Pieces, *, final: bool = False) -> None:
+    def _take_raw(self, pieces: _FragmentColumns, *, final: bool = False) -> None:
         """Parse the raw text of a TTY.
 
         Args:
@@ -403,7 +403,7 @@ class LogStreamParser:
             position = stop
         self._plain = data[position:]
 
-    def _received(self, pieces: _Pieces, *, over: bool = False) -> ReadResult:
+    def _received(self, pieces: _FragmentColumns, *, over: bool = False) -> ReadResult:
         stamps: list[str] = []
         times: list[int] = []
         streams: list[str] = []

@@ -156,7 +156,7 @@ class UserPattern:
             at = 0
             for line in text.split("\n"):
                 for match in self._matches(line):
-                    yield _Shifted(match, at)
+                    yield _ShiftedMatch(match, at)
                 at += len(line) + 1
 
     def _matches(self, text: str) -> Iterator[Any]:
@@ -165,10 +165,10 @@ class UserPattern:
             if begin < end:
                 yield match
             elif begin < 0 and match[0]:
-                yield _Whole(match)
+                yield _WholeMatch(match)
 
 
-class _Whole:
+class _WholeMatch:
     """A match in which the group `secret` is in an alternative that did not match: the whole match is redacted."""
 
     __slots__ = ("_match",)
@@ -181,7 +181,7 @@ class _Whole:
         return span
 
 
-class _Shifted:
+class _ShiftedMatch:
     """A match in a part of a text, shifted by the number of characters before that part."""
 
     __slots__ = ("_by", "_match")

@@ -35,7 +35,7 @@ _MAY_HOLD_TOKEN: Final = re2.compile(r"[\x1b\x{9b}\x0e\x0f]|\\(?:u00[0-7]|x[1-7]
 _MOST_KEPT: Final = 8_192
 
 
-class _Shown(dict[str, str]):
+class _VisibleTokens(dict[str, str]):
     """Maps each token to what a reader sees: the escape of a character to that character, all others to nothing."""
 
     def __missing__(self, token: str) -> str:
@@ -49,7 +49,7 @@ class _Shown(dict[str, str]):
         return shown
 
 
-_SHOWN: Final = _Shown()
+_SHOWN: Final = _VisibleTokens()
 
 
 def to_visible(text: str, raw: bytes) -> str | None:

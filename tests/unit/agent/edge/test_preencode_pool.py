@@ -159,12 +159,12 @@ def test_idle_process_exits_and_is_restarted(fd: int) -> None:
     """Tending or the next request reaps it."""
     pool, owner = PreencodePool(idle_s=0.05), object()
     try:
-        for way in ("reap", "submit"):
+        for call in ("reap", "submit"):
             pool.start()
             pid = worker_of(pool)
             with os.fdopen(os.pidfd_open(pid)) as ended:
                 assert select.select([ended], [], [], 30)[0], "it does not end"
-            if way == "reap":
+            if call == "reap":
                 pool.reap()
             else:
                 assert not submitted(pool, fd, owner), "its being there is old news"

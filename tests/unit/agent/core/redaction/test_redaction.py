@@ -448,21 +448,21 @@ def test_lines_are_redacted_alike_with_and_without_preencoding(
     )
     with file_of(data) as fd:
         answers = list(encode_stretch(fd, PreencodeRequest(0, len(data), StreamPositions(), len(data), redaction)))
-    pressed = [answer for answer in answers if isinstance(answer, PreencodedSlice)]
+    preencoded = [answer for answer in answers if isinstance(answer, PreencodedSlice)]
     fragments = parse_plain(data)
     assert fragments is not None
-    texts = [text for batch in pressed for text in decode_body(batch.body).texts]
+    texts = [text for batch in preencoded for text in decode_body(batch.body).texts]
     redactor = Redactor(redaction)
     expected = list[str]()
     for at in range(0, len(fragments), step):
         part = fragments.slice(at, at + step)
         expected += redactor.redact(part.streams, part.texts)[0]
     assert texts == expected[: len(texts)]
-    if pressed and len(texts) == len(expected):
-        assert sum((Counter(batch.hidden) for batch in pressed), Counter()) == redactor.hidden
-    assert not pressed or len(texts) == len(fragments)
+    if preencoded and len(texts) == len(expected):
+        assert sum((Counter(batch.hidden) for batch in preencoded), Counter()) == redactor.hidden
+    assert not preencoded or len(texts) == len(fragments)
     at = 0
-    for batch in pressed:
+    for batch in preencoded:
         shown = list(decode_body(batch.body).texts)
         for index, original in batch.originals:
             shown[index] = original
