@@ -109,7 +109,7 @@ class Reader:
         sequencer = sequencer or EntrySequencer(decode(self.base) if self.base else Cursor())
         self.source = FileSource(path, sequencer, pool=pool, redaction=redaction)
         self.entries: list[Entry] = []
-        self.sealed: list[tuple[int, PreencodedBatch]] = []
+        self.preencoded: list[tuple[int, PreencodedBatch]] = []
         """The number of entries before it."""
         self.cursor = cursor
 
@@ -118,7 +118,7 @@ class Reader:
         found = self.source.read(SLICE)
         chunk = found
         if isinstance(found, PreencodedBatch):
-            self.sealed.append((len(self.entries), found))
+            self.preencoded.append((len(self.entries), found))
             chunk = found.decode()
             assert chunk.count == found.count
         if isinstance(chunk, Chunk):
@@ -128,7 +128,7 @@ class Reader:
 
     def until_pressed(self, times: int = 1) -> Reader:
         """Read up to the first preencoded batches; most of the range is still to come."""
-        while len(self.sealed) < times:
+        while len(self.preencoded) < times:
             assert self.step() is not None, "nothing was preencoded"
         return self
 
@@ -164,7 +164,7 @@ class Reader:
 def ordinary_reading(path: Path, cursor: str | None = None, sequencer: EntrySequencer | None = None) -> list[Entry]:
     """Return the result of ordinary reading."""
     reader = Reader(path, None, cursor, sequencer).read().close()
-    assert not reader.sealed
+    assert not reader.preencoded
     return reader.entries[reader.skip :]
 
 
@@ -254,10 +254,10 @@ def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path
     reader.read().close()
     assert reader.numbers == list(range(2 * MANY + 3))
     assert not reader.gaps
-    preencoded = [number for at, sealed in reader.sealed for number in (at, at + sealed.count)]
+    preencoded = [number for at, batch in reader.preencoded for number in (at, at + batch.count)]
     assert any(number < MANY for number in preencoded)
     assert any(number > MANY + MANY // 2 for number in preencoded)
-    assert sum(sealed.count for _, sealed in reader.sealed) > MANY
+    assert sum(batch.count for _, batch in reader.preencoded) > MANY
 
 
 # --- truncated logs -------------------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ def test_preencoding_continues_behind_unusual_records(path: Path, pool: Observed
     path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
     reader = Reader(path, pool).read().close()
     assert reader.entries == ordinary_reading(path)
-    where = [at for at, _ in reader.sealed]
+    where = [at for at, _ in reader.preencoded]
     assert min(where) < MANY < max(where)
 
 
@@ -362,7 +362,7 @@ def test_run_begins_at_its_first_line(path: Path, pool: ObservedPool, at: int) -
     assert reader.entries == ordinary_reading(path, sequencer=sequencer())
     events = [index for index, (_, letter, _) in enumerate(reader.entries) if letter == "s"]
     assert events == [at - 1, at], "exit and start, together, before the lines from half way between them on"
-    assert reader.sealed
+    assert reader.preencoded
 
 
 def test_preencoded_batches_carry_their_run(path: Path, pool: ObservedPool) -> None:
@@ -372,7 +372,7 @@ def test_preencoded_batches_carry_their_run(path: Path, pool: ObservedPool) -> N
     sequencer.learn(RunState(running=True, started=START - S), fresh=True)
     reader = Reader(path, pool, sequencer=sequencer).until_pressed().close()
     assert reader.entries[0][1] == "s"
-    for cursor in (reader.sealed[-1][1].end, reader.sealed[-1][1].before()):
+    for cursor in (reader.preencoded[-1][1].end, reader.preencoded[-1][1].before()):
         assert decode(cursor).life == LifecycleCheckpoint("s", START - S, 0, 0)
 
 
@@ -384,19 +384,19 @@ def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: P
     path.write_bytes(first + secret + first + key + second)
     reader = Reader(path, pool, redaction=Redaction(("all",))).read().close()
     assert reader.entries == ordinary_reading(path)
-    assert sum(sealed.hidden.get("aws", 0) for _, sealed in reader.sealed) == 1
-    where = [at for at, _ in reader.sealed]
+    assert sum(batch.hidden.get("aws", 0) for _, batch in reader.preencoded) == 1
+    where = [at for at, _ in reader.preencoded]
     assert min(where) < MANY
     assert max(where) > 2 * MANY
     key_at = 2 * MANY + 1
-    assert not any(at <= key_at < at + sealed.count for at, sealed in reader.sealed)
+    assert not any(at <= key_at < at + batch.count for at, batch in reader.preencoded)
 
 
 def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: ObservedPool) -> None:
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool, redaction=None).read().close()
     assert reader.entries == ordinary_reading(path)
-    assert not reader.sealed
+    assert not reader.preencoded
 
 
 # --- abandoning -----------------------------------------------------------------------------------------------------
@@ -497,12 +497,12 @@ def test_reading_resumes_after_each_entry_of_a_batch(path: Path, pool: ObservedP
     reader = Reader(path, pool).read().close()
     whole = ordinary_reading(path)
     assert reader.entries == whole
-    assert len(reader.sealed) > 5
-    for at, sealed in (reader.sealed[0], reader.sealed[len(reader.sealed) // 2], reader.sealed[-1]):
-        opened = sealed.decode()
-        for count in (1, sealed.count // 2, sealed.count - 1, sealed.count):
+    assert len(reader.preencoded) > 5
+    for at, batch in (reader.preencoded[0], reader.preencoded[len(reader.preencoded) // 2], reader.preencoded[-1]):
+        opened = batch.decode()
+        for count in (1, batch.count // 2, batch.count - 1, batch.count):
             cursor = opened.cursor_at(count)
             assert ordinary_reading(path, cursor) == whole[at + count :]
-            assert (split_cursor(cursor)[1] == 0) == (count == sealed.count)
+            assert (split_cursor(cursor)[1] == 0) == (count == batch.count)
             without_place = "|".join(part for part in cursor.split("~")[0].split("|") if not part.startswith("f="))
             assert ordinary_reading(path, f"{without_place}~{split_cursor(cursor)[1]}") == whole[at + count :]

@@ -150,7 +150,7 @@ def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
     counted = []
     offers: dict[str, Chunk | PreencodedBatch] = {
         "chunk": chunk(0, lines(0, 70)),
-        "sealed": preencoded(0, lines(0, 70)),
+        "preencoded": preencoded(0, lines(0, 70)),
     }
     for name, offered in offers.items():
         rig = OfflineHarness(tmp_path / name)
@@ -269,10 +269,10 @@ def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> Non
     rig.turn(1)
     assert not any("s3cr3t" in job.container.model_dump_json() for job in rig.pipeline.session.jobs.values())
     again = rig.again()
-    lane = again.pipeline.buffers["b" * 64]
-    assert lane.container.name == "db2"
-    assert lane.processor is not None
-    assert lane.processor.processing.redact == ("url_password",)
+    buffer = again.pipeline.buffers["b" * 64]
+    assert buffer.container.name == "db2"
+    assert buffer.processor is not None
+    assert buffer.processor.processing.redact == ("url_password",)
     again.spool.close()
 
 

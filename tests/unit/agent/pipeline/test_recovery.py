@@ -211,7 +211,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
 
     Any of them may come in batches closed by their reader.
     """
-    ways = itertools.cycle(encoded_before)
+    choices = itertools.cycle(encoded_before)
     done = {"merge": ProcessingOptions(merge_start=r"^\S"), "redact": ProcessingOptions(redact=("all",))}.get(
         processing
     )
@@ -223,7 +223,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
         read = 0
 
         def go_on() -> None:
-            (rig.read_preencoded if next(ways) else rig.read)(written[read:], read)
+            (rig.read_preencoded if next(choices) else rig.read)(written[read:], read)
 
         for what, value, count in steps:
             if what == "read":
@@ -619,7 +619,7 @@ def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
 
     Any of them may be closed by their reader.
     """
-    merge, ways = processing == "merge", itertools.cycle(encoded_before)
+    merge, choices = processing == "merge", itertools.cycle(encoded_before)
     hides = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     done = ProcessingOptions() if processing == "nothing" else hides
     source, read, epoch = with_keys(seed, 1_500), 0, 1
@@ -630,7 +630,7 @@ def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
         if begin == end:
             return begin
         texts = source[begin:end]
-        for offered in preencoded(texts, begin) if next(ways) else [chunk(texts, begin)]:
+        for offered in preencoded(texts, begin) if next(choices) else [chunk(texts, begin)]:
             if rig.pipeline.intake.offer(JOB.id, epoch, offered) is not Offer.TAKEN:
                 break
             begin += offered.count
