@@ -95,7 +95,7 @@ def _main(given: list[str]) -> int:
             pool.stop()
         sys.stderr.write(f"The agent cannot find the Docker Engine: {error}\n")
         return 2
-    connection.ask_ahead()
+    connection.prefetch_identity()
     from .app import run  # noqa: PLC0415
     from .edge.descriptors import raise_limit  # noqa: PLC0415
     from .edge.status_and_logging import set_up_logging  # noqa: PLC0415

@@ -183,7 +183,7 @@ async def _newest(api: Api) -> str:
     async for record in api.jobs({"limit": "1"}):
         page = await api.history(record.job, after=0, limit=1)
         reader = Reader(lambda: 0.0)
-        reader.learn(page.tip, 0.0, at_once=True)
+        reader.update_tip(page.tip, 0.0, at_once=True)
         reader.request(0.0)
         reader.answer(page, 0.0)
         for taken in reader.take():

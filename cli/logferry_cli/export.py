@@ -173,12 +173,12 @@ async def _export(target: Target, name: str, form: Format, file: Writer) -> Expo
     async with Api(target) as api:
         record = await find_job(api, name)
         formatter = TextFormatter() if form == "text" else JsonlFormatter(record.job)
-        with _progress() as tell:
-            return await _written(stored_entries(api, record.job), formatter, file, tell)
+        with _progress() as show_progress:
+            return await _written(stored_entries(api, record.job), formatter, file, show_progress)
 
 
 async def _written(
-    entries: AsyncIterator[Taken], formatter: Formatter, file: Writer, tell: Callable[[int, int], None]
+    entries: AsyncIterator[Taken], formatter: Formatter, file: Writer, show_progress: Callable[[int, int], None]
 ) -> ExportProblems:
     """Write everything that can be read. Return what is missing."""
     left_out, written = ExportProblems(), 0
@@ -192,7 +192,7 @@ async def _written(
         text = formatter.run(taken).encode()
         file.write(text)
         written += len(text)
-        tell(taken.last, written)
+        show_progress(taken.last, written)
     file.write(formatter.end().encode())
     return left_out
 
@@ -242,7 +242,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         return
     shown = 0.0
 
-    def tell(entries: int, size: int) -> None:
+    def show_progress(entries: int, size: int) -> None:
         nonlocal shown
         if monotonic() - shown >= PROGRESS_EVERY_S:
             shown = monotonic()
@@ -250,7 +250,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
             sys.stderr.flush()
 
     try:
-        yield tell
+        yield show_progress
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()

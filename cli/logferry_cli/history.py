@@ -26,7 +26,7 @@ async def stored_entries(api: Api, job: str, *, after: int = 0, tip: int | None 
     reader = Reader(random.random, after)
     first = await api.history(job, after=after)
     end = first.tip if tip is None else tip
-    reader.learn(end, monotonic(), at_once=True)
+    reader.update_tip(end, monotonic(), at_once=True)
     reader.request(monotonic())
     fetching: asyncio.Task[Page] | None = None
     page: Page | None = first

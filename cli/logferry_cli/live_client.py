@@ -144,14 +144,14 @@ class LiveClient:
                 assert page is not None  # noqa: S101 - for mypy; the case before has None
                 self.reader.answer(page, now)
             case messages.Subscribed(job=self._job):
-                self.reader.learn(message.tip or 0, now, at_once=True)
+                self.reader.update_tip(message.tip or 0, now, at_once=True)
                 self._told = True
                 return message.record
             case messages.BatchMessage(job=self._job):
                 for batch in message.batches:
                     self.reader.receive(batch, now)
             case messages.ViewerPong():
-                self.reader.learn(message.tips.get(self._job, 0), now)
+                self.reader.update_tip(message.tips.get(self._job, 0), now)
             case messages.JobMessage() if message.record.job == self._job:
                 if message.deleted:
                     raise Problem("The job was deleted.")

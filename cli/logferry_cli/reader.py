@@ -115,7 +115,7 @@ class Reader:
         """Whether everything known to exist was returned."""
         return self.position >= self.tip
 
-    def learn(self, tip: int, now: float, *, at_once: bool = False) -> None:
+    def update_tip(self, tip: int, now: float, *, at_once: bool = False) -> None:
         """Take in that the job has entries up to `tip`.
 
         Args:

@@ -108,12 +108,12 @@ def build_handler(
         failed = serve(event["Records"])
         flush(metrics)
 
-        def verdict(record: DynamoDBRecord) -> None:
+        def raise_failure(record: DynamoDBRecord) -> None:
             if (error := failed.get(record.raw_event["dynamodb"]["SequenceNumber"])) is not None:
                 raise error
 
         # One failed record must not repeat those that succeeded, also when no record of the event succeeded.
         processor = BatchProcessor(EventType.DynamoDBStreams, raise_on_entire_batch_failure=False)
-        return process_partial_response(dict(event), verdict, processor, context)
+        return process_partial_response(dict(event), raise_failure, processor, context)
 
     return handler

@@ -94,7 +94,7 @@ class Service:
         item = self.readable(principal, job)
         newest = self._store.newest(job)
         now = item if newest is None else jobs.with_batches(item, [newest])
-        heard = self._store.heard([jobs.instance_of(item)])
+        heard = self._store.last_heard([jobs.instance_of(item)])
         record = self._record(now, heard, self._store.archived_tip(job))
         if record is None:
             raise NotFoundError("The job's record is damaged. Open the job by its id to read its lines.")
@@ -123,7 +123,7 @@ class Service:
             items = list(islice(rows, limit))
             if not items:
                 break
-            heard |= self._store.heard(map(jobs.instance_of, items))
+            heard |= self._store.last_heard(map(jobs.instance_of, items))
             for item in items:
                 if len(found) == limit or size >= core.JOBS_BYTES:
                     more = True

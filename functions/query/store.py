@@ -102,7 +102,7 @@ class Store:
                 return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def heard(self, instances: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    def last_heard(self, instances: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Return when each instance (principal, engine id) was last heard of, in milliseconds, if it is known."""
         found: dict[tuple[str, str], int] = {}
         for principal, instance in set(instances):

@@ -218,12 +218,12 @@ class Watcher:
             return  # API Gateway's own errors are no answer, as PROTOCOL.md says
         if isinstance(message, Subscribed):
             self.subscribed.set()
-            self.reader.learn(message.tip or 0, now, at_once=True)
+            self.reader.update_tip(message.tip or 0, now, at_once=True)
         elif isinstance(message, BatchMessage):
             for batch in message.batches:
                 self.reader.receive(batch, now)
         elif isinstance(message, ViewerPong):
-            self.reader.learn(message.tips.get(self._job, 0), now)
+            self.reader.update_tip(message.tips.get(self._job, 0), now)
 
 
 def memory_mib(pid: int) -> float:

@@ -146,7 +146,7 @@ class FakeIngest:
             return connection.respond(HTTPStatus.FORBIDDEN, '{"message":"Forbidden"}')
         return None
 
-    async def talk(self, connection: ServerConnection) -> None:
+    async def serve_connection(self, connection: ServerConnection) -> None:
         self.count("connections")
         self.connections.add(connection)
         tasks = set()
@@ -306,7 +306,13 @@ class FakeIngest:
 async def _serve(host: str, *, check: bool) -> None:
     ingest = FakeIngest(check=check)
     async with serve(
-        ingest.talk, host, 0, process_request=ingest.handshake, compression=None, max_size=32_768, max_queue=256
+        ingest.serve_connection,
+        host,
+        0,
+        process_request=ingest.handshake,
+        compression=None,
+        max_size=32_768,
+        max_queue=256,
     ) as server:
         application = web.Application()
         application.router.add_post("/", ingest.control)

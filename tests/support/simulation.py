@@ -637,14 +637,14 @@ class Viewer:
                 if (message.tip or 0) < self._stood[message.id]:
                     self.world.cloud.violations.append(f"subscribed at {message.tip}, of {self._stood[message.id]}")
                 self.told = max(self.told, message.tip or 0)
-                self.reader.learn(message.tip or 0, self.world.now, at_once=True)
+                self.reader.update_tip(message.tip or 0, self.world.now, at_once=True)
             case BatchMessage(job=self.job):
                 for batch in message.batches:
                     self.told = max(self.told, batch.last)
                     self.reader.receive(batch, self.world.now)
             case ViewerPong():
                 self.told = max(self.told, message.tips.get(self.job, 0))
-                self.reader.learn(message.tips.get(self.job, 0), self.world.now)
+                self.reader.update_tip(message.tips.get(self.job, 0), self.world.now)
             case _:
                 pass
         self._hand_out()

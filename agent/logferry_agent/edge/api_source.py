@@ -43,7 +43,7 @@ from ..core.parsing.log_stream import BrokenStreamError, ReadResult, UnstampedLo
 from ..core.parsing.timestamps import entry_time, nanoseconds
 from .docker_client import ContainerGoneError, DockerClient, EngineUnavailableError, LogsUnreadableError
 from .log_follow import MUCH_LINES, LogFollower, RecheckTimer
-from .unreadable_source import UNREADABLE, say_unreadable
+from .unreadable_source import UNREADABLE, report_unreadable
 
 log = structlog.get_logger()
 
@@ -233,7 +233,7 @@ class ApiSource:
         if isinstance(error, UnstampedLogError) and self.sequencer.cursor.begun:
             self._lose(Gap(reason="engine", start=self._last_time, detail=str(error)[:500]))
         else:
-            self._chunks.extend(say_unreadable(self.sequencer, str(error)))
+            self._chunks.extend(report_unreadable(self.sequencer, str(error)))
 
     def _resume_needed(self) -> bool:
         return self.sequencer.cursor.begun

@@ -135,7 +135,7 @@ class ContainerReader:
         self.metadata = self.metadata.with_end(run_state, removed=self.gone)
         self._tell(run_state)
 
-    def insist(self) -> None:
+    def read_although_stopped(self) -> None:
         """Read on although the container does not run: the engine was asked again and confirmed it."""
         self._insisting = True
         self.on_news()

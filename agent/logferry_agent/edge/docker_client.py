@@ -270,7 +270,7 @@ class DockerClient:
         """Whether the engine is reached by a socket of this machine, so that its files may be readable here."""
         return self._endpoint.local
 
-    def ask_ahead(self) -> None:
+    def prefetch_identity(self) -> None:
         """Start asking for the engine's identity, for the first call of `identity`: other work can go on meanwhile."""
 
         def ask() -> None:

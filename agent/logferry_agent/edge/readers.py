@@ -210,7 +210,7 @@ class EngineReader(Reader):
         if bool(before.left_out) != bool(after.left_out):
             self._switch(reading)
         if action == "examine":
-            reading.insist()
+            reading.read_although_stopped()
         if replace(before, run_state=after.run_state) != after:
             self._sink.job_changed(reading.job)
 

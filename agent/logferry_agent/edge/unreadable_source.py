@@ -21,7 +21,7 @@ UNREADABLE: Final = FilePosition(0, 0, "none")
 """The position of a job whose log cannot be read, so that this is reported once."""
 
 
-def say_unreadable(sequencer: EntrySequencer, why: str) -> list[Chunk]:
+def report_unreadable(sequencer: EntrySequencer, why: str) -> list[Chunk]:
     """Return the notice that the log cannot be read; nothing when the job has it already."""
     if sequencer.file_position == UNREADABLE:
         return []
@@ -55,7 +55,7 @@ class UnreadableSource:
 
     def read(self, limit_bytes: int) -> Chunk | None:
         """Return the notice, the first time."""
-        self._chunks.extend(say_unreadable(self.sequencer, self._why))
+        self._chunks.extend(report_unreadable(self.sequencer, self._why))
         return self._chunks.popleft() if self._chunks else None
 
     def at_end(self) -> Chunk | None:

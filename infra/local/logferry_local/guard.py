@@ -127,13 +127,13 @@ def _access_keys(authorizations: Iterable[bytes], query: bytes) -> list[str]:
 def _without_cors(send: Send) -> Send:
     """Return a `send` that removes CORS headers."""
 
-    async def bare(message: Message) -> None:
+    async def send_without_cors(message: Message) -> None:
         if message.get("headers"):
             kept = [(n, v) for n, v in message["headers"] if not bytes(n).lower().startswith(b"access-control-")]
             message = {**message, "headers": kept}
         await send(message)
 
-    return bare
+    return send_without_cors
 
 
 def _make_function_keys_secret(secret: str) -> None:

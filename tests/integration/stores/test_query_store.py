@@ -106,4 +106,4 @@ def test_newest_batch_comes_without_its_body(store: Store, ingest: IngestStore) 
 def test_instances_are_known_by_last_heard_time(store: Store, ingest: IngestStore) -> None:
     """Instances never heard of are omitted."""
     ingest.record_heartbeat("web", "ENGINE", NOW_MS)
-    assert store.heard([("web", "ENGINE"), ("web", "OTHER")]) == {("web", "ENGINE"): NOW_MS}
+    assert store.last_heard([("web", "ENGINE"), ("web", "OTHER")]) == {("web", "ENGINE"): NOW_MS}

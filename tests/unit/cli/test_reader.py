@@ -54,7 +54,7 @@ def test_every_entry_comes_once_and_in_order_over_an_unreliable_link(data: st.Da
     reader = Reader(random.Random(data.draw(st.integers(0, 99))).random)
     taken: list[Taken] = []
     now = 0.0
-    reader.learn(sum(held.count for held in stored[:subscribed_at]), now, at_once=True)
+    reader.update_tip(sum(held.count for held in stored[:subscribed_at]), now, at_once=True)
     arrivals = list(chosen)
     known = subscribed_at
     stale = 0
@@ -84,7 +84,7 @@ def test_every_entry_comes_once_and_in_order_over_an_unreliable_link(data: st.Da
         if not arrivals and known == len(stored):
             break
     # In the end the last pong gives the tip, and history answers.
-    reader.learn(stored[-1].last, now)
+    reader.update_tip(stored[-1].last, now)
     for _ in range(3 * len(stored) + BELIEVED_AFTER):
         if reader.due is None:
             break
@@ -114,7 +114,7 @@ def test_past_is_fetched_at_once_and_a_hole_after_a_jittered_delay() -> None:
     """All viewers have the same hole at the same time; each one's past is its own."""
     stored = batches([2, 2, 2])
     reader = Reader(lambda: 0.8)
-    reader.learn(2, 100.0, at_once=True)
+    reader.update_tip(2, 100.0, at_once=True)
     assert reader.request(100.0) == 0
     reader.answer(Page(2, stored[:1], False), 100.0)
     assert reader.due is None
@@ -155,7 +155,7 @@ def test_expired_entries_are_reported_and_not_awaited() -> None:
     """Entries before the first kept one become `Lost` once history has said so several times in a row."""
     kept = [batch(11, 5), batch(16, 5)]
     reader = Reader(lambda: 0.0)
-    reader.learn(20, 0.0, at_once=True)
+    reader.update_tip(20, 0.0, at_once=True)
     taken: list[Taken] = []
     for asked in range(1, 10):
         if reader.request(0.0) is None:
@@ -172,7 +172,7 @@ def test_expired_entries_are_reported_and_not_awaited() -> None:
 def test_history_that_reports_what_is_kept_is_asked_once(kept: int, expected: Lost) -> None:
     """One answer, at a job's beginning or for a job of which nothing is left."""
     reader = Reader(lambda: 0.0)
-    reader.learn(20, 0.0, at_once=True)
+    reader.update_tip(20, 0.0, at_once=True)
     assert reader.request(0.0) == 0
     reader.answer(Page(20, [batch(11, 10)] if kept == 11 else [], False, kept), 0.0)
     taken = list(reader.take())
@@ -184,7 +184,7 @@ def test_history_that_reports_what_is_kept_is_asked_once(kept: int, expected: Lo
 def test_loss_in_the_middle_is_reported_in_place() -> None:
     """What is before and after it arrives."""
     reader = Reader(lambda: 0.0)
-    reader.learn(9, 0.0, at_once=True)
+    reader.update_tip(9, 0.0, at_once=True)
     stored = [batch(1, 3), batch(7, 3)]
     taken: list[Taken] = []
     for asked, kept in ((0, None), (3, 7)):
@@ -199,7 +199,7 @@ def test_loss_in_the_middle_is_reported_in_place() -> None:
 def test_history_unaware_of_an_entry_does_not_make_it_lost() -> None:
     """Only omitting a known entry repeatedly means that it expired."""
     reader = Reader(lambda: 0.0)
-    reader.learn(20, 0.0, at_once=True)
+    reader.update_tip(20, 0.0, at_once=True)
     for _ in range(BELIEVED_AFTER - 1):
         reader.request(0.0)
         reader.answer(Page(20, [], False), 0.0)
@@ -213,7 +213,7 @@ def test_history_unaware_of_an_entry_does_not_make_it_lost() -> None:
 def test_job_with_nothing_kept_ends() -> None:
     """The reader does not wait forever for a tip without batches."""
     reader = Reader(lambda: 0.0)
-    reader.learn(20, 0.0, at_once=True)
+    reader.update_tip(20, 0.0, at_once=True)
     taken: list[Taken] = []
     for _ in range(BELIEVED_AFTER):
         assert reader.request(0.0) == 0
@@ -240,7 +240,7 @@ def test_damaged_stored_batch_is_reported_and_others_are_emitted(at: int) -> Non
     stored: list[BatchFacts | Damaged] = [*batches([3, 3, 3])]
     stored[at] = batches([3, 3, 3])[at].model_copy(update={"digest": "0" * 64})
     reader = Reader(lambda: 0.0)
-    reader.learn(9, 0.0, at_once=True)
+    reader.update_tip(9, 0.0, at_once=True)
     reader.request(0.0)
     reader.answer(Page(9, stored, False), 0.0)
     taken = list(reader.take())
@@ -258,7 +258,7 @@ def test_intact_live_batch_replaces_a_damaged_stored_one() -> None:
     whole = batch(2, 3)
     for live_first in (True, False):
         reader = Reader(lambda: 0.0)
-        reader.learn(4, 0.0, at_once=True)
+        reader.update_tip(4, 0.0, at_once=True)
         reader.request(0.0)
         if live_first:
             reader.receive(whole, 0.0)

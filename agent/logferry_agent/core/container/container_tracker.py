@@ -212,7 +212,7 @@ class ContainerTracker:
         if action == "start":
             self._oom.forget(metadata.id)
         unexpected = action == "start" if known is None else known.run_state.running and not ended
-        run_state = self._oom.judge(metadata.id, metadata.run_state, now, news=unexpected)
+        run_state = self._oom.check_end(metadata.id, metadata.run_state, now, news=unexpected)
         if run_state is None:
             metadata = metadata.with_start(metadata.run_state.started)
         else:
@@ -287,12 +287,12 @@ class ContainerTracker:
             oom=run_state.oom,
             restarts=run_state.restarts,
         )
-        judged = self._oom.judge(known.id, ended, now, news=run_state.running)
+        judged = self._oom.check_end(known.id, ended, now, news=run_state.running)
         return Observation(inspect_after_s=WAIT_S) if judged is None else Observation((judged,))
 
     def _settle(self, known: ContainerMetadata) -> tuple[RunState, ...]:
         """Return the end that is still being judged, if there is one, as it is known now."""
-        run_state = self._oom.settle(known.id)
+        run_state = self._oom.end_delay(known.id)
         return () if run_state is None else (run_state,)
 
     def _begun(self, known: ContainerMetadata, time_ns: int) -> ContainerMetadata | None:

@@ -54,7 +54,7 @@ class OomDetector:
         self._killed.discard(container)
         self._delayed.pop(container, None)
 
-    def judge(self, container: str, run_state: RunState, now: float, *, news: bool) -> RunState | None:
+    def check_end(self, container: str, run_state: RunState, now: float, *, news: bool) -> RunState | None:
         """Decide in one place whether to delay an `exited` event.
 
         Args:
@@ -78,7 +78,7 @@ class OomDetector:
         delayed.open = delayed.open and not sure and now < delayed.until
         return None if delayed.open else run_state
 
-    def settle(self, container: str) -> RunState | None:
+    def end_delay(self, container: str) -> RunState | None:
         """Stop delaying an end, and return it with the report, if there was one. Return None when no end is delayed."""
         delayed = self._delayed.get(container)
         if delayed is None or not delayed.open:

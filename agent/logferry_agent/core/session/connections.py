@@ -28,13 +28,13 @@ class Connections:
         self.current = link
         self._silence[link] = 0
 
-    def down(self, link: int) -> None:
+    def remove(self, link: int) -> None:
         """Forget a connection that is gone."""
         self._silence.pop(link, None)
         if self.current == link:
             self.current = None
 
-    def heard(self, link: int) -> None:
+    def mark_received(self, link: int) -> None:
         """Record that something was received on a connection."""
         if link in self._silence:
             self._silence[link] = 0

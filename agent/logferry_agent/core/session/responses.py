@@ -218,7 +218,7 @@ class ResponseHandler:
 
     def connection_lost(self, link: int) -> None:
         """Give up every request on a connection that is gone."""
-        self._connections.down(link)
+        self._connections.remove(link)
         for request in self._requests.give_up_all(link):
             if request.kind == "status":
                 for job in self._jobs_of(request):

@@ -175,7 +175,7 @@ class Session:
             message: the message; None for one that could not be read.
             now: the current moment.
         """
-        self._connections.heard(link)
+        self._connections.mark_received(link)
         match message:
             case Opened():
                 self._responses.opened(message, now)

@@ -76,7 +76,7 @@ def test_prefetched_version_is_the_first_answer_and_no_later_one(tmp_path: Path)
     """The engine may be another one then."""
     connection = connect(f"unix://{tmp_path / 'docker.sock'}")
     with engine(tmp_path / "docker.sock") as asked:
-        connection.ask_ahead()
+        connection.prefetch_identity()
         assert connection.identity().id == "engine-1"
         assert asked.count("info") == 1
         assert connection.identity().id == "engine-2"
@@ -86,7 +86,7 @@ def test_prefetched_version_is_the_first_answer_and_no_later_one(tmp_path: Path)
 def test_unreachable_engine_is_asked_again_after_the_prefetch(tmp_path: Path) -> None:
     """Its absence is raised only to the caller who needs the answer."""
     connection = connect(f"unix://{tmp_path / 'docker.sock'}")
-    connection.ask_ahead()
+    connection.prefetch_identity()
     with pytest.raises(EngineUnavailableError):
         connection.identity()
     with engine(tmp_path / "docker.sock"):
@@ -441,6 +441,6 @@ def test_agent_refuses_to_start_on_podman(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with answering(tmp_path / "s", {"/version": (200, "Libpod/4.3.1 (linux)", PODMAN)}):
         connection = connect(f"unix://{tmp_path / 's'}")
-        connection.ask_ahead()
+        connection.prefetch_identity()
         assert app.run(cast(Settings, None), connection) == 1
     assert "this is Podman 4.3.1, not a Docker Engine" in capsys.readouterr().out

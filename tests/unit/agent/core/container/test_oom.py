@@ -17,31 +17,31 @@ def test_early_oom_event_applies_at_once() -> None:
     """As engines nearly always report it."""
     detector = OomDetector()
     detector.record_oom("a")
-    assert detector.judge("a", KILLED, 0.0, news=True) == replace(KILLED, oom=True)
-    assert detector.judge("a", KILLED, 9.0, news=False) == replace(KILLED, oom=True), (
+    assert detector.check_end("a", KILLED, 0.0, news=True) == replace(KILLED, oom=True)
+    assert detector.check_end("a", KILLED, 9.0, news=False) == replace(KILLED, oom=True), (
         "nor forgotten when it is asked again"
     )
-    assert detector.judge("b", replace(KILLED, exit_code=0), 0.0, news=True) == replace(KILLED, exit_code=0)
+    assert detector.check_end("b", replace(KILLED, exit_code=0), 0.0, news=True) == replace(KILLED, exit_code=0)
 
 
 def test_late_oom_event_is_awaited() -> None:
     """After the exit, within `WAIT_S`."""
     detector = OomDetector()
-    assert detector.judge("a", KILLED, 0.0, news=True) is None
-    assert detector.judge("a", KILLED, WAIT_S * 0.9, news=True) is None
+    assert detector.check_end("a", KILLED, 0.0, news=True) is None
+    assert detector.check_end("a", KILLED, WAIT_S * 0.9, news=True) is None
     detector.record_oom("a")
-    assert detector.settle("a") == replace(KILLED, oom=True)
-    assert detector.settle("a") is None, "it is told once"
-    assert detector.judge("a", KILLED, WAIT_S * 0.9, news=False) == replace(KILLED, oom=True)
+    assert detector.end_delay("a") == replace(KILLED, oom=True)
+    assert detector.end_delay("a") is None, "it is told once"
+    assert detector.check_end("a", KILLED, WAIT_S * 0.9, news=False) == replace(KILLED, oom=True)
 
 
 def test_without_an_event_the_exit_is_reported_after_the_wait() -> None:
     """Somebody on the host killed it, or the engine lost the event."""
     detector = OomDetector()
-    assert detector.judge("a", KILLED, 5.0, news=True) is None
-    assert detector.judge("a", KILLED, 5.0 + WAIT_S, news=True) == KILLED
-    assert detector.settle("a") is None
-    assert detector.judge("a", KILLED, 6.0, news=True) == KILLED, (
+    assert detector.check_end("a", KILLED, 5.0, news=True) is None
+    assert detector.check_end("a", KILLED, 5.0 + WAIT_S, news=True) == KILLED
+    assert detector.end_delay("a") is None
+    assert detector.check_end("a", KILLED, 6.0, news=True) == KILLED, (
         "and not waited with again, wherever that clock stands"
     )
 
@@ -50,16 +50,16 @@ def test_without_an_event_the_exit_is_reported_after_the_wait() -> None:
 def test_other_exits_are_not_delayed(code: int | None) -> None:
     """The kernel uses SIGKILL."""
     run_state = replace(KILLED, exit_code=code)
-    assert OomDetector().judge("a", run_state, 0.0, news=True) == run_state
+    assert OomDetector().check_end("a", run_state, 0.0, news=True) == run_state
 
 
 def test_manual_kills_and_old_exits_are_not_delayed() -> None:
     """No event will follow for these."""
     detector = OomDetector()
     detector.record_kill("a")
-    assert detector.judge("a", KILLED, 0.0, news=True) == KILLED
-    assert detector.judge("b", KILLED, 0.0, news=False) == KILLED
-    assert detector.judge("c", RUNS, 0.0, news=True) == RUNS
+    assert detector.check_end("a", KILLED, 0.0, news=True) == KILLED
+    assert detector.check_end("b", KILLED, 0.0, news=False) == KILLED
+    assert detector.check_end("c", RUNS, 0.0, news=True) == RUNS
 
 
 def test_new_run_is_judged_independently() -> None:
@@ -68,6 +68,6 @@ def test_new_run_is_judged_independently() -> None:
     detector.record_oom("a")
     detector.record_kill("a")
     detector.forget("a")
-    assert detector.judge("a", KILLED, 0.0, news=True) is None
+    assert detector.check_end("a", KILLED, 0.0, news=True) is None
     detector.forget("a")
-    assert detector.judge("a", KILLED, 100.0, news=True) is None
+    assert detector.check_end("a", KILLED, 100.0, news=True) is None

@@ -77,10 +77,10 @@ def test_unanswered_requests_count_until_something_arrives() -> None:
     links.up(1)
     for _ in range(SILENT_TIMEOUTS - 1):
         assert not links.unanswered(1)
-    links.heard(1)
+    links.mark_received(1)
     for _ in range(SILENT_TIMEOUTS - 1):
         assert not links.unanswered(1)
     assert links.unanswered(1)
-    links.down(1)
+    links.remove(1)
     assert links.current is None
     assert not links.unanswered(1)
