@@ -399,7 +399,7 @@ class FakeIngestProcess:
         """Return (time, delay until its arrival in seconds) of everything stored of a job."""
         return [tuple(row) for row in self._do("lateness", job=job)]
 
-    def told(self, job: str) -> int | None:
+    def reported_tip(self, job: str) -> int | None:
         """Return the job's last sequence according to the last `status`."""
         tip: int | None = self.lives()["statuses"].get(job, {}).get("tip")
         return tip

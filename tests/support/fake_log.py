@@ -150,7 +150,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 @contextmanager
-def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
+def without_waits(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
     """Remove all waits except pauses: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
     waits: dict[str, Any] = {"_RETRY": Backoff(0.0, 0.0), "_FOLLOW_AGAIN": Backoff(0.0, 0.0), "_POLL_S": 0.0}

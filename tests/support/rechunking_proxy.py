@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 @contextmanager
-def rechunking(
+def rechunking_proxy(
     engine: str,
     folder: Path,
     sizes: tuple[int, ...],

@@ -373,7 +373,7 @@ class Cloud:
         text = frame.decode()
         self.world.carry(lambda: self.connections.get(connection, _ignore)(text))
 
-    def stray(self, job: str, ahead: int) -> None:
+    def send_faulty_batch(self, job: str, ahead: int) -> None:
         """Send a faulty agent's batch with a hole behind the tip; or, 0 ahead, with other bytes than those stored.
 
         Nothing of it may be stored or acknowledged.

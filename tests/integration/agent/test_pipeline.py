@@ -146,7 +146,7 @@ def test_open_batch_is_shipped_when_the_agent_stops(sink: FakeIngestProcess, tmp
         wait_until(lambda: sink.counts().get("opens", 0) == 2)
     for number in range(2):
         assert_exact(sink, number, 40)
-    wait_until(lambda: [sink.told(job_id(number)) for number in range(2)] == [40, 40])
+    wait_until(lambda: [sink.reported_tip(job_id(number)) for number in range(2)] == [40, 40])
 
 
 def test_undelivered_entries_are_reported_when_the_agent_exits(sink: FakeIngestProcess, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine, wait_for
-from tests.support.rechunking_proxy import rechunking
+from tests.support.rechunking_proxy import rechunking_proxy
 
 from logferry_local.checkout import find_checkout
 
@@ -46,7 +46,7 @@ def test_short_container_with_long_events_is_read_through_a_proxy(
 ) -> None:
     """Each event spans several chunks, and only the documented paths are requested."""
     asked: set[str] = set()
-    with rechunking(engine.socket, tmp_path, (4_096, 1), allow=allow, asked=asked.add) as address:
+    with rechunking_proxy(engine.socket, tmp_path, (4_096, 1), allow=allow, asked=asked.add) as address:
         seen = watch(source, docker_host=address)
         container = engine.run("echo big; sleep 0.3; printf bye", name=prefix + "a", labels=LABELS)
         log = seen.ended(container.id)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.docker_log import START, LogFragment, frame, record
-from tests.support.fake_log import FakeLog, quick
+from tests.support.fake_log import FakeLog, without_waits
 from tests.support.storing_cloud import StoringCloud
 
 from logferry_agent.core.batching.cursor import UnknownCursorError, decode
@@ -238,7 +238,7 @@ def test_any_frames_from_an_engine_affect_no_other_containers_line(
     good_log = FakeLog([])
     good_log.entries = [LogFragment("o", START + n, f"{text}\n".encode()) for n, text in enumerate(LINES)]
     rig = AgentHarness(tmp_path_factory.mktemp("logs"))
-    with quick(good_log):
+    with without_waits(good_log):
         for container, log, is_tty in ((BAD, odd_log, tty), (GOOD, good_log, False)):
 
             def source(

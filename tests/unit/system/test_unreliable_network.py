@@ -68,7 +68,7 @@ def apply_step(world: Simulation, step: tuple[Any, ...]) -> None:
         case ("twin",):
             (world.twin.kill if world.twin.alive else world.twin.start)()
         case ("stray", job, ahead):
-            world.cloud.stray(world.source.jobs[job], ahead)
+            world.cloud.send_faulty_batch(world.source.jobs[job], ahead)
         case ("deploy",):
             world.cloud.revive()
 

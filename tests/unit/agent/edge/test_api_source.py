@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.docker_log import START, LogFragment, frame
-from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
+from tests.support.fake_log import Act, FakeLog, FakeResponse, without_waits
 
 from logferry_agent.core.batching.cursor import Cursor, decode
 from logferry_agent.core.batching.entry_sequencer import EntrySequencer
@@ -54,7 +54,7 @@ class Reader:
 
     def read(self) -> Reader:
         """Read to the end of the script and of the log, without waiting."""
-        with quick(self.log):
+        with without_waits(self.log):
             self.read_on()
         return self
 
@@ -154,7 +154,7 @@ def test_small_read_after_a_large_one_passes_unchecked_too(monkeypatch: pytest.M
     log = FakeLog([("write", 300), *[("write", 1)] * 20, ("write", 300), ("write", 1)])
     reader = Reader(log, rotates=False)
     reader.source.set_running(True)
-    with quick(log):
+    with without_waits(log):
         while log.acts:
             assert reader.source.read(1) is not None
     assert set(worked_out) == {1}, "the first and the last of each"
@@ -213,7 +213,7 @@ def test_followed_log_pauses_while_little_arrives(lines: int, every_s: float, re
     log.calm_s = every_s
     reader = Reader(log, rotates=False)
     reader.source._requests._closed = waits = WaitRecorder()
-    with quick(log, rest_s=0.25):
+    with without_waits(log, rest_s=0.25):
         reader.read_on()
     assert waits.asked.count(0.25) == rests
     assert reader.numbers == list(range(20 * lines))
@@ -225,7 +225,7 @@ def test_followed_log_pauses_again_a_while_after_a_burst() -> None:
     log.calm_s = 0.25
     reader = Reader(log, rotates=False)
     reader.source._requests._closed = waits = WaitRecorder()
-    with quick(log, rest_s=0.125):
+    with without_waits(log, rest_s=0.125):
         reader.read_on()
     assert waits.asked.count(0.125) == 5
 
@@ -239,7 +239,7 @@ def test_log_that_gave_something_is_soon_followed_again(
     reader = Reader(log, rotates=False)
     reader.source._jitter = lambda: 1.0
     reader.source._requests._closed = waits = WaitRecorder()
-    with quick(log):
+    with without_waits(log):
         monkeypatch.setattr(api_source, "_FOLLOW_AGAIN", Backoff(0.125, 1.0))
         reader.read_on()
     assert max(wait for wait in waits.asked if wait is not None) == longest

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.docker_log import DockerLogWriter, frame
-from tests.support.rechunking_proxy import rechunking
+from tests.support.rechunking_proxy import rechunking_proxy
 
 from logferry_agent import app
 from logferry_agent.core.parsing.log_stream import LogStreamParser
@@ -403,7 +403,7 @@ def test_all_answers_are_read_through_a_proxy_that_cuts_chunks(tmp_path: Path, s
     with _Server(str(tmp_path / "s"), Answers) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        with rechunking(str(tmp_path / "s"), tmp_path, sizes) as address:
+        with rechunking_proxy(str(tmp_path / "s"), tmp_path, sizes) as address:
             connection = connect(address)
             assert connection.identity().id == "e"
             assert connection.containers() == answers["/containers/json"]
@@ -425,7 +425,7 @@ def test_path_forbidden_by_a_proxy_is_named(tmp_path: Path) -> None:
     answers = {"/version": (200, "", DOCKER), "/info": (200, "", {"ID": "e"})}
     with (
         answering(tmp_path / "s", answers),
-        rechunking(str(tmp_path / "s"), tmp_path, (100,), allow="/version|/info") as address,
+        rechunking_proxy(str(tmp_path / "s"), tmp_path, (100,), allow="/version|/info") as address,
     ):
         connection = connect(address)
         connection.identity()
