@@ -81,7 +81,7 @@ def test_agent_reports_its_health(sink: FakeIngestProcess, job: tuple[str, str],
         assert page(port, "/readyz")[0] == 503
         status, said = agent.ask("status")
         assert status == 1
-        assert "TROUBLE  the cloud does not accept the agent's key: make a new one" in said
+        assert "TROUBLE  the cloud does not accept the agent's key: create a new one" in said
         assert samples(port)["connection_failed_total", ""] >= 1
         assert agent.ask("health")[0] == 1
 
