@@ -22,7 +22,7 @@ from ..core.batching.processing import ProcessingOptions
 from ..core.container import label_settings
 from ..core.container.container_tracker import ContainerTracker, Observation
 from ..core.container.ecs_task import EcsTask
-from ..core.container.filters import ContainerFilters, parse_start_at
+from ..core.container.filters import Selection, parse_start_at
 from ..core.container.lost_job import last_chunks
 from ..core.container.metadata import ContainerMetadata
 from ..core.container.source_choice import SourceChoice, api_history_bytes, major_version, source_name
@@ -96,7 +96,7 @@ class EngineReader(Reader):
         self._pool = pool
         self._since = parse_start_at(settings.start_at, time.time_ns())
         self.tracker = ContainerTracker(
-            ContainerFilters.of(settings, find_own_container()),
+            Selection.of(settings, find_own_container()),
             host=settings.host or engine.name,
             processing=settings.processing,
             allow_labels=settings.allow_labels,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from logferry_agent.core.container.filters import ContainerFilters
+from logferry_agent.core.container.filters import Selection
 from logferry_agent.edge.readers import ReaderSettings
 from logferry_agent.pipeline import PipelineSettings
 
 
-@pytest.mark.parametrize("group", [ContainerFilters, ReaderSettings, PipelineSettings])
+@pytest.mark.parametrize("group", [Selection, ReaderSettings, PipelineSettings])
 def test_unknown_setting_of_a_group_is_refused(group: type[BaseModel]) -> None:
     """As a dataclass would."""
     with pytest.raises(ValidationError, match="flush_interval_s"):

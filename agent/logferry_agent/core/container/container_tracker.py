@@ -27,7 +27,7 @@ from ..batching.processing import ProcessingOptions
 from ..redaction.redaction import compile_rules
 from . import label_settings
 from .ecs_task import EcsTask
-from .filters import ContainerFilters
+from .filters import Selection
 from .metadata import ContainerMetadata, from_event, from_inspect
 from .oom import WAIT_S, OomDetector
 
@@ -73,7 +73,7 @@ class ContainerTracker:
 
     def __init__(
         self,
-        filters: ContainerFilters,
+        filters: Selection,
         *,
         host: str = "",
         processing: ProcessingOptions | None = None,

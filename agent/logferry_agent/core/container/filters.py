@@ -80,8 +80,8 @@ def parse_enable_label(labels: Mapping[str, str]) -> bool | None:
     raise EnableLabelError(value)
 
 
-class ContainerFilters(FilterSettings):
-    """The patterns that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
+class Selection(FilterSettings):
+    """The filters that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
 
     A container is read unless one of these is true:
 
@@ -103,7 +103,7 @@ class ContainerFilters(FilterSettings):
     """The id of the container that the agent runs in; empty when it runs in none."""
 
     @classmethod
-    def of(cls, settings: FilterSettings, own_container: str) -> ContainerFilters:
+    def of(cls, settings: FilterSettings, own_container: str) -> Selection:
         """Return the filters that some settings ask for.
 
         Args:

@@ -1,6 +1,6 @@
 """The settings of reading: which containers, from where, and since when. The one list of their fields.
 
-`settings.Settings` adds them to all others, `ContainerFilters` decides by them, and `edge.readers` reads by them.
+`settings.Settings` adds them to all others, `Selection` decides by them, and `edge.readers` reads by them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.core.batching.processing import ProcessingOptions
 from logferry_agent.core.container.container_tracker import ContainerTracker, Observation, own_name
-from logferry_agent.core.container.filters import ContainerFilters
+from logferry_agent.core.container.filters import Selection
 from logferry_agent.core.container.metadata import ContainerMetadata
 from logferry_agent.core.container.oom import WAIT_S
 
@@ -20,7 +20,7 @@ START = 1_764_000_000 * S
 
 
 def tracker(processing: ProcessingOptions | None = None, **filters: Any) -> ContainerTracker:
-    return ContainerTracker(ContainerFilters(**filters), host="host-1", processing=processing)
+    return ContainerTracker(Selection(**filters), host="host-1", processing=processing)
 
 
 def answer(

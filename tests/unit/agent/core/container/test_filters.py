@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logferry_agent.core.container.filters import (
-    ContainerFilters,
     EnableLabelError,
+    Selection,
     StartAtError,
     parse_enable_label,
     parse_start_at,
@@ -18,25 +18,25 @@ DIGEST = "sha256:" + "36d6" * 16
 ID = "sha256:" + "0a1b2c3d" * 8
 
 
-def chosen(selection: ContainerFilters, name: str = "web", image: str = "shop/web:3", **labels: str) -> bool:
+def chosen(selection: Selection, name: str = "web", image: str = "shop/web:3", **labels: str) -> bool:
     return selection.selects("c" * 64, name, image, {key.replace("__", "."): value for key, value in labels.items()})
 
 
 def test_everything_but_the_agent_itself_is_read_by_default() -> None:
     """By its id; only the documented label excludes a container."""
-    assert chosen(ContainerFilters())
-    assert not chosen(ContainerFilters(own_container="c" * 64))
-    assert chosen(ContainerFilters(), logferry__agent="true")
+    assert chosen(Selection())
+    assert not chosen(Selection(own_container="c" * 64))
+    assert chosen(Selection(), logferry__agent="true")
 
 
 def test_enable_label_selects_within_what_patterns_leave() -> None:
     """A label excludes a container or answers `labelled`, and overrides no pattern of the operator's."""
-    assert not chosen(ContainerFilters(), logferry__enable="false")
-    assert not chosen(ContainerFilters(discover="labelled"))
-    assert chosen(ContainerFilters(discover="labelled"), logferry__enable="TRUE")
-    assert not chosen(ContainerFilters(exclude_names=["*"]), logferry__enable="true")
-    assert not chosen(ContainerFilters(include_names=["db*"]), logferry__enable="true")
-    assert not chosen(ContainerFilters(discover="labelled", include_names=["db*"]), logferry__enable="true")
+    assert not chosen(Selection(), logferry__enable="false")
+    assert not chosen(Selection(discover="labelled"))
+    assert chosen(Selection(discover="labelled"), logferry__enable="TRUE")
+    assert not chosen(Selection(exclude_names=["*"]), logferry__enable="true")
+    assert not chosen(Selection(include_names=["db*"]), logferry__enable="true")
+    assert not chosen(Selection(discover="labelled", include_names=["db*"]), logferry__enable="true")
 
 
 @pytest.mark.parametrize("value", ["", "maybe", "true\n;", "tru", "2", "ｔｒｕｅ", "nil"])
@@ -44,8 +44,8 @@ def test_enable_label_with_another_value_changes_nothing(value: str) -> None:
     """It neither excludes a container silently nor answers `labelled`."""
     with pytest.raises(EnableLabelError, match=r"logferry\.enable must be `true` or `false`"):
         parse_enable_label({"logferry.enable": value})
-    assert chosen(ContainerFilters(), logferry__enable=value)
-    assert not chosen(ContainerFilters(discover="labelled"), logferry__enable=value)
+    assert chosen(Selection(), logferry__enable=value)
+    assert not chosen(Selection(discover="labelled"), logferry__enable=value)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_enable_label_with_another_value_changes_nothing(value: str) -> None:
 )
 def test_image_is_matched_by_tag_digest_and_id(pattern: str, image: str, expected: bool) -> None:
     """A pattern without tag or digest matches every one; includes and excludes agree."""
-    for selection in (ContainerFilters(include_images=[pattern]), ContainerFilters(exclude_images=[pattern])):
+    for selection in (Selection(include_images=[pattern]), Selection(exclude_images=[pattern])):
         included = bool(selection.include_images)
         assert selection.selects("c" * 64, "n", image, {}, image_id=ID) is (expected is included)
 
@@ -108,14 +108,14 @@ def test_repository_pattern_matches_its_image_however_pinned(
     """The fault was that pinning an image hid its name from a pattern."""
     repository = registry + path
     image = repository + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
-    assert ContainerFilters(include_images=[repository]).selects("c", "n", image, {})
-    assert not ContainerFilters(exclude_images=[repository]).selects("c", "n", image, {})
-    assert not ContainerFilters(include_images=[repository + "x"]).selects("c", "n", image, {})
+    assert Selection(include_images=[repository]).selects("c", "n", image, {})
+    assert not Selection(exclude_images=[repository]).selects("c", "n", image, {})
+    assert not Selection(include_images=[repository + "x"]).selects("c", "n", image, {})
 
 
 def test_refusal_names_the_deciding_setting_or_label() -> None:
     """For the agent's log and the job's notice."""
-    refusal = ContainerFilters(exclude_images=["shop/*"], include_names=["w*"], include_labels=["a"]).exclusion_reason
+    refusal = Selection(exclude_images=["shop/*"], include_names=["w*"], include_labels=["a"]).exclusion_reason
     assert refusal("c", "web", "shop/web:3", {}) == "the agent's setting exclude_images has 'shop/*'"
     assert refusal("c", "db", "db", {}) == "the agent's setting include_names or include_labels does not name it"
     assert refusal("c", "web", "db", {"logferry.enable": "no"}) == "its label logferry.enable says so"
@@ -125,19 +125,19 @@ def test_refusal_names_the_deciding_setting_or_label() -> None:
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [
-        (ContainerFilters(include_names=["w*"]), True),
-        (ContainerFilters(include_names=["db*"]), False),
-        (ContainerFilters(include_names=["db*"], include_images=["shop/*"]), True),
-        (ContainerFilters(include_images=["shop/web"]), True),
-        (ContainerFilters(include_images=["shop/web:2"]), False),
-        (ContainerFilters(exclude_images=["*/web"]), False),
-        (ContainerFilters(include_labels=["tier=front*"]), True),
-        (ContainerFilters(include_labels=["tier=back"]), False),
-        (ContainerFilters(exclude_labels=["tier"]), False),
-        (ContainerFilters(include_names=["web"], exclude_labels=["tier=front"]), False),
+        (Selection(include_names=["w*"]), True),
+        (Selection(include_names=["db*"]), False),
+        (Selection(include_names=["db*"], include_images=["shop/*"]), True),
+        (Selection(include_images=["shop/web"]), True),
+        (Selection(include_images=["shop/web:2"]), False),
+        (Selection(exclude_images=["*/web"]), False),
+        (Selection(include_labels=["tier=front*"]), True),
+        (Selection(include_labels=["tier=back"]), False),
+        (Selection(exclude_labels=["tier"]), False),
+        (Selection(include_names=["web"], exclude_labels=["tier=front"]), False),
     ],
 )
-def test_patterns_select(selection: ContainerFilters, expected: bool) -> None:
+def test_patterns_select(selection: Selection, expected: bool) -> None:
     """An exclude overrides an include, and one include of any kind is enough."""
     assert chosen(selection, tier="front") is expected
 
