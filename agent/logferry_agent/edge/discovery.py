@@ -38,11 +38,11 @@ _EXAMINED: Final = frozenset({"create", "start", "restart", "pause", "unpause", 
 class Observer(Protocol):
     """Receives what discovery finds, on discovery's threads."""
 
-    def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+    def note_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         """Take an event at once, on the thread that reads events. Must return fast."""
         ...
 
-    def examined(self, found: Mapping[str, Any], *, action: str) -> None:
+    def handle_inspection(self, found: Mapping[str, Any], *, action: str) -> None:
         """Take the engine's description of a container.
 
         Args:
@@ -51,11 +51,11 @@ class Observer(Protocol):
         """
         ...
 
-    def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+    def handle_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         """Take an event that `inspect` cannot show, in order with `examined`."""
         ...
 
-    def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
+    def should_inspect(self, summary: Mapping[str, Any], *, again: bool) -> bool:
         """Return whether to examine a listed container.
 
         Args:
@@ -64,7 +64,7 @@ class Observer(Protocol):
         """
         ...
 
-    def listed(self, containers: set[str]) -> None:
+    def handle_list(self, containers: set[str]) -> None:
         """Take the ids of all containers; each wanted one was examined before."""
         ...
 
@@ -172,7 +172,7 @@ class Discovery:
             return 0
         attributes = strings(actor.get("Attributes"))
         time_ns = instant(event.get("timeNano"))
-        self._observer.noticed(action, container, attributes, time_ns)
+        self._observer.note_event(action, container, attributes, time_ns)
         if action in _EXAMINED or action in {"die", "kill", "oom", "destroy"}:
             self._queue.put((action, container, attributes, time_ns))
         return time_ns
@@ -219,17 +219,17 @@ class Discovery:
         for summary in found:
             if self._stopping.is_set():
                 return
-            if self._safely(self._observer.wanted, summary, again=again):
+            if self._safely(self._observer.should_inspect, summary, again=again):
                 self._safely(self._examine, str(summary["Id"]), "list")
-        self._observer.listed({str(summary["Id"]) for summary in found})
+        self._observer.handle_list({str(summary["Id"]) for summary in found})
         self._observer.engine_problem(None)
 
     def _answer(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         if action in _EXAMINED or action == "examine":
             if not self._examine(container, action):
-                self._observer.happened(action, container, attributes, time_ns)
+                self._observer.handle_event(action, container, attributes, time_ns)
         else:
-            self._observer.happened(action, container, attributes, time_ns)
+            self._observer.handle_event(action, container, attributes, time_ns)
 
     def _examine(self, container: str, action: str) -> bool:
         try:
@@ -241,7 +241,7 @@ class Discovery:
         except EngineError as error:
             log.warning("inspect_failed", container=container, reason=str(error))
             return False
-        self._observer.examined(found, action=action)
+        self._observer.handle_inspection(found, action=action)
         return True
 
 

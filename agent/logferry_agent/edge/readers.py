@@ -174,7 +174,7 @@ class EngineReader(Reader):
 
     # --- called by discovery ---
 
-    def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+    def note_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         """Open the log file of a new container before anything else is known of it."""
         if action == "create":
             self.tracker.created(container)
@@ -186,14 +186,14 @@ class EngineReader(Reader):
             with self._observing:
                 self._apply(reading, self.tracker.start_seen(reading.metadata, time_ns))
 
-    def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
+    def should_inspect(self, summary: Mapping[str, Any], *, again: bool) -> bool:
         """Return whether to inspect a listed container."""
         container = str(summary["Id"])
         reading = self._readings.get(container)
         known = reading.metadata if reading is not None else None
         return self.tracker.needs_inspection(summary, known, again=again, read_from_api=container in self._api)
 
-    def examined(self, found: Mapping[str, Any], *, action: str) -> None:
+    def handle_inspection(self, found: Mapping[str, Any], *, action: str) -> None:
         """Start to read an inspected container, or update the reading of it."""
         metadata = self.tracker.describe(found)
         reading = self._readings.get(metadata.id)
@@ -214,7 +214,7 @@ class EngineReader(Reader):
         if replace(before, run_state=after.run_state) != after:
             self._sink.job_changed(reading.job)
 
-    def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+    def handle_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         """Record an end, or a container that is gone already: only the event shows these."""
         reading = self._readings.get(container)
         if reading is None:
@@ -223,12 +223,12 @@ class EngineReader(Reader):
                 self._appear(metadata)
             return
         with self._observing:
-            observation = self.tracker.happened(action, reading.metadata, attributes, time_ns, now=time.monotonic())
+            observation = self.tracker.handle_event(action, reading.metadata, attributes, time_ns, now=time.monotonic())
             self._apply(reading, observation)
         if observation.changes:
             self._sink.job_changed(reading.job)
 
-    def listed(self, containers: set[str]) -> None:
+    def handle_list(self, containers: set[str]) -> None:
         """End the containers that the engine does not list any more."""
         for container, reading in list(self._readings.items()):
             if container not in containers and not reading.gone:

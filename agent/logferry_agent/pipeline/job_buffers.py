@@ -135,7 +135,7 @@ class JobBuffers:
             life,
             stored.cursor,
             ended=stored.ended,
-            processor=Processor(processing) if processing.wanted else None,
+            processor=Processor(processing) if processing.any_enabled else None,
         )
         self.by_id[buffer.id] = buffer
         return buffer
@@ -157,7 +157,7 @@ class JobBuffers:
             processing = settings.processing
             container, hidden = redact_container(processing.redaction, described, settings.valid)
         if buffer is None:
-            processor = Processor(processing) if processing.wanted else None
+            processor = Processor(processing) if processing.any_enabled else None
             buffer = self.by_id[job.id] = JobBuffer(job.id, container, life, None, processor=processor)
             self._queue.put_job(StoredJob(job.id, container.model_dump_json(), life.model_dump_json()))
             self._session.add(JobRecord(job.id, container, life), now)

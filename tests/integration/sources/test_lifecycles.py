@@ -145,9 +145,9 @@ def test_exit_is_delayed_no_longer_than_needed(
     # This event must not precede the engine's own start event, which resets what was known before.
     watched.sink.until(lambda: container.id in watched.readers.tracker.ended, "the engine's word of its end is heard")
     if after == "the word":
-        watched.readers.happened("oom", container.id, {}, time.time_ns())
+        watched.readers.handle_event("oom", container.id, {}, time.time_ns())
     elif after == "a request":
-        watched.readers.happened("kill", container.id, {}, time.time_ns())
+        watched.readers.handle_event("kill", container.id, {}, time.time_ns())
     elif after == "a new run":
         container.start()
     else:

@@ -7,8 +7,8 @@ import { Feed } from "../live/feed";
 import type { SequenceRange } from "../live/sequenceRanges";
 import type { Row, RowWindow } from "../log/row";
 import { rowAt, rowsOf } from "../log/rows";
-import { safely } from "../log/safely";
 import { type Batch, Store } from "../log/store";
+import { tryOr } from "../log/tryOr";
 import { ERROR } from "../text/levelNames";
 import { lineLevel } from "../text/loadLevels";
 import { plain } from "../text/terminal";
@@ -304,7 +304,7 @@ export class OpenJob {
     for (let at = 0; at < texts.length; at++) {
       if (
         (streams[at] === "o" || streams[at] === "e") &&
-        safely(() => lineLevel(plain(texts[at] as string)), 0) >= ERROR
+        tryOr(() => lineLevel(plain(texts[at] as string)), 0) >= ERROR
       )
         this.liveErrors++;
     }

@@ -5,7 +5,7 @@ import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
 import { monotonicTimes } from "../log/mergeOrder";
 import type { Row, RowWindow } from "../log/row";
-import { safely } from "../log/safely";
+import { tryOr } from "../log/tryOr";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./jobList";
@@ -63,7 +63,7 @@ const connection = new Connection(
     port.postMessage({ tell: "connection", state, opened: connection?.opened ?? 0 });
   },
   (message) => {
-    for (const job of jobs.values()) safely(() => job.receive(message), undefined);
+    for (const job of jobs.values()) tryOr(() => job.receive(message), undefined);
     if (message.type === "job") list.receive(message);
   },
 );
@@ -83,7 +83,7 @@ function jobChanged(job: OpenJob): void {
   setTimeout(() => {
     reporting = false;
     for (const one of changed)
-      if (jobs.get(one.id) === one) safely(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
+      if (jobs.get(one.id) === one) tryOr(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
     changed.clear();
   }, REPORT_MS);
 }

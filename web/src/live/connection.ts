@@ -4,7 +4,7 @@
  * It holds subscriptions, not data. Each subscription is sent again after every (re)connect; feeds notice missed
  * entries by sequence. Clock, network and randomness come in `ConnectionDeps`, so that tests control time.
  */
-import { safely } from "../log/safely";
+import { tryOr } from "../log/tryOr";
 import { decodeMessage, type ToViewer } from "../wire/messages";
 import { Refusal } from "../wire/refusal";
 import { type RetryPolicy, retryDelay } from "../wire/retry";
@@ -216,7 +216,7 @@ export class Connection {
       const subscription = link.pending.get(message.id);
       link.pending.delete(message.id);
       // An error of one subscription must not affect the others.
-      safely(() => subscription?.answer(message), undefined);
+      tryOr(() => subscription?.answer(message), undefined);
     }
     this.deliver(message);
     if (message.type === "expired" && message.job === null) this.lost(link);

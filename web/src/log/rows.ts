@@ -6,8 +6,8 @@ import { lineLevel } from "../text/loadLevels";
 import { plain, render, type Style, type StyledText } from "../text/terminal";
 import { MAX_TRACE_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
 import { type Cut, type LineRow, ROW_LOOKAHEAD, type Row, type RowWindow, textOf } from "./row";
-import { safely } from "./safely";
 import type { Store } from "./store";
+import { tryOr } from "./tryOr";
 
 /** Most lines of one entry that are drawn: as many as an agent merges. */
 const MAX_ENTRY_LINES = 500;
@@ -29,7 +29,7 @@ export function rowsOf(store: Store, gone: SequenceRanges, tip: number, from: nu
     const sequence = index + 1;
     const row = rowAt(store, gone, sequence, end);
     if (row?.kind === "line") {
-      const trace = safely(() => traceRoleAfter(textOf(row), before[row.stream]), null);
+      const trace = tryOr(() => traceRoleAfter(textOf(row), before[row.stream]), null);
       before[row.stream] = trace;
       rows.push({ ...row, trace });
     } else if (row !== null) rows.push(row);
@@ -78,7 +78,7 @@ function roleBefore(store: Store, sequence: number, stream: "o" | "e"): TraceRol
 }
 
 function roleOf(text: string, before: TraceRole | null): TraceRole | null {
-  return safely(() => traceRoleAfter(plain(text), before), null);
+  return tryOr(() => traceRoleAfter(plain(text), before), null);
 }
 
 /** How a line is drawn. */
@@ -141,7 +141,7 @@ export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end 
   if (goesOn && store.continuesKnownLine(sequence, stream)) return null;
   const line = store.line(sequence);
   const open = !line.whole;
-  const shown = safely(() => drawnLine(line.text, store.styleAt(here, offset)), null) ?? plainRow(line.text);
+  const shown = tryOr(() => drawnLine(line.text, store.styleAt(here, offset)), null) ?? plainRow(line.text);
   const cut: Cut | null =
     line.length > line.text.length
       ? { shown: line.text.length, of: line.length, unit: "characters", open }

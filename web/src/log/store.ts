@@ -8,7 +8,7 @@ import { PLAIN, render, type Style } from "../text/terminal";
 import type { BatchFacts } from "../wire/messages";
 import { type Columns, decodeBody, fromBase64 } from "./body";
 import { continuable } from "./continuation";
-import { safely } from "./safely";
+import { tryOr } from "./tryOr";
 
 export interface Batch {
   readonly first: number;
@@ -253,7 +253,7 @@ function track({ streams, texts }: Columns): StyleTrack {
       for (let before = 0; before <= at; before++) out[before] = err[before] = PLAIN;
     }
     const pen = isErr ? errPen : outPen;
-    const next = safely(() => render(text, pen).style, pen);
+    const next = tryOr(() => render(text, pen).style, pen);
     if (isErr) errPen = next;
     else outPen = next;
   }

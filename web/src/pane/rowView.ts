@@ -1,6 +1,6 @@
 /** Draw one row. Text only ever becomes text content: no markup is built from a container's output. */
 import { type Cut, type LineRow, type MissingLines, type Row, textOf } from "../log/row";
-import { safely } from "../log/safely";
+import { tryOr } from "../log/tryOr";
 import { cssStyle } from "../text/cssStyle";
 import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
@@ -71,7 +71,7 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   const text = document.createElement("span");
   text.className = "text";
   // A line that cannot be drawn in its form is drawn as text.
-  text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).flatMap(drawSpan), [textOf(row)]));
+  text.append(...tryOr<(Node | string)[]>(() => linkSpans(row.spans).flatMap(drawSpan), [textOf(row)]));
   element.append(timeOf(row.time, drawing), mark, text);
   if (row.lines > 1) dataset["lines"] = String(row.lines);
   if (row.cut !== undefined) element.append(cutNote(row.cut));

@@ -226,7 +226,7 @@ class ProcessingOptions:
     """Lines a second; 0: no limit."""
 
     @property
-    def wanted(self) -> bool:
+    def any_enabled(self) -> bool:
         """Return whether any step is on."""
         return bool(self.redaction or self.merge_start or self.rate_limit)
 

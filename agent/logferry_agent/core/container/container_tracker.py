@@ -227,7 +227,7 @@ class ContainerTracker:
         ended = self._settle(known)
         return Observation(ended, self._begun(_after(known, ended), time_ns))
 
-    def happened(
+    def handle_event(
         self, action: str, known: ContainerMetadata, attributes: Mapping[str, str], time_ns: int, *, now: float
     ) -> Observation:
         """Record an event that `inspect` cannot replace.

@@ -99,21 +99,21 @@ class RecordingObserver:
     problems: list[str | None] = field(default_factory=list)
     fail_on: str = ""
 
-    def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+    def note_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         self.noticed_.append(f"{action} {container}")
 
-    def examined(self, found: Mapping[str, Any], *, action: str) -> None:
+    def handle_inspection(self, found: Mapping[str, Any], *, action: str) -> None:
         if found["Id"] == self.fail_on:
             raise RuntimeError("nobody expected that")
         self.examined_.append(found["Id"])
 
-    def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+    def handle_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         self.happened_.append(f"{action} {container}")
 
-    def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
+    def should_inspect(self, summary: Mapping[str, Any], *, again: bool) -> bool:
         return summary["Id"] not in self.examined_
 
-    def listed(self, containers: set[str]) -> None:
+    def handle_list(self, containers: set[str]) -> None:
         self.lists.append(containers)
 
     def engine_problem(self, problem: str | None) -> None:

@@ -139,13 +139,13 @@ def test_excluded_container_is_inspected_once_a_name(engine: FakeEngine, read: R
     engine.run(A, "web", listed={"Names": ["/aa/alias", "/web"]})
     readers, sink = read(include_names=["db*"], list_interval=0.01)
     found: list[set[str]] = []
-    honest = readers.listed
+    honest = readers.handle_list
 
     def listed(containers: set[str]) -> None:
         found.append(containers)
         honest(containers)
 
-    readers.listed = listed  # type: ignore[method-assign]
+    readers.handle_list = listed  # type: ignore[method-assign]
     sink.until(lambda: len(found) >= 5, "it is listed five times more")
     assert engine.inspected == [A]
     engine.found[A]["Name"] = "/db"

@@ -146,11 +146,11 @@ def test_start_event_begins_a_run_only_after_an_end() -> None:
 
 def test_die_event_tells_the_end_and_its_exit_code() -> None:
     decider = tracker()
-    observation = decider.happened("die", known(decider), {"exitCode": "3"}, START + S, now=0.0)
+    observation = decider.handle_event("die", known(decider), {"exitCode": "3"}, START + S, now=0.0)
     (ended,) = observation.ended
     assert (ended.running, ended.started, ended.ended, ended.exit_code) == (False, START, START + S, 3)
     assert ID in decider.ended
-    assert decider.happened("die", known(decider), {"exitCode": "0"}, START - 1, now=0.0) == Observation(), (
+    assert decider.handle_event("die", known(decider), {"exitCode": "0"}, START - 1, now=0.0) == Observation(), (
         "it is of an earlier run"
     )
 
@@ -158,19 +158,21 @@ def test_die_event_tells_the_end_and_its_exit_code() -> None:
 def test_exit_code_that_a_label_may_forge_is_asked_for() -> None:
     decider = tracker()
     metadata = known(decider, Labels={"exitCode": "0"})
-    assert decider.happened("die", metadata, {"exitCode": "0"}, START + S, now=0.0) == Observation(inspect_after_s=0.0)
+    assert decider.handle_event("die", metadata, {"exitCode": "0"}, START + S, now=0.0) == Observation(
+        inspect_after_s=0.0
+    )
 
 
 def test_sudden_kill_is_recorded_after_the_wait_or_with_the_next_event() -> None:
     """Exit code 137 without anyone's signal: the kernel may have run out of memory, and the engine may still say so."""
     decider = tracker()
     metadata = known(decider)
-    assert decider.happened("die", metadata, {"exitCode": "137"}, START + S, now=5.0) == Observation(
+    assert decider.handle_event("die", metadata, {"exitCode": "137"}, START + S, now=5.0) == Observation(
         inspect_after_s=WAIT_S
     )
-    observation = decider.happened("oom", metadata, {}, START + S, now=5.5)
+    observation = decider.handle_event("oom", metadata, {}, START + S, now=5.5)
     assert [(ended.exit_code, ended.oom) for ended in observation.ended] == [(137, True)]
-    assert not decider.happened("oom", metadata, {}, START + S, now=5.6).changes, "it is recorded once"
+    assert not decider.handle_event("oom", metadata, {}, START + S, now=5.6).changes, "it is recorded once"
 
 
 def test_inspected_end_that_is_in_doubt_counts_as_running_meanwhile() -> None:
@@ -190,7 +192,7 @@ def test_inspected_end_that_is_in_doubt_counts_as_running_meanwhile() -> None:
 def test_newer_run_settles_the_end_in_doubt() -> None:
     decider = tracker()
     before = known(decider)
-    decider.happened("die", before, {"exitCode": "137"}, START + S, now=0.0)
+    decider.handle_event("die", before, {"exitCode": "137"}, START + S, now=0.0)
     observation = decider.inspected(known(decider, started=START + 2 * S), before, action="start", now=0.1)
     assert [ended.exit_code for ended in observation.ended] == [137]
     assert observation.metadata is not None
@@ -201,7 +203,7 @@ def test_newer_run_settles_the_end_in_doubt() -> None:
 def test_removed_container_ends_its_run_once() -> None:
     decider = tracker()
     metadata = known(decider)
-    for observation in (decider.removed(metadata), decider.happened("destroy", metadata, {}, START + S, now=0.0)):
+    for observation in (decider.removed(metadata), decider.handle_event("destroy", metadata, {}, START + S, now=0.0)):
         (ended,) = observation.ended
         assert ended.gone
         assert not ended.running

@@ -1,7 +1,7 @@
 /** One line that cannot be read must not affect the others. */
 
 /** Return the result of `read`, or `otherwise` when it throws. */
-export function safely<T>(read: () => T, otherwise: T): T {
+export function tryOr<T>(read: () => T, otherwise: T): T {
   try {
     return read();
   } catch (error) {
