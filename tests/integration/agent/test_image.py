@@ -110,8 +110,11 @@ print(ask(Path("/var/lib/logferry"), "/metrics")[1].decode())
 
 @pytest.mark.timeout(600)
 def test_backlog_goes_through_the_preencode_process(image: str, tmp_path: Path) -> None:
-    """The container is hardened as documented; lines from before the agent started are shipped exactly."""
-    name, lines = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-"), 40_000
+    """The container is hardened as documented; lines from before the agent started are shipped exactly.
+
+    They are many enough to outlast the start of the process, also on a busy machine.
+    """
+    name, lines = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-"), 400_000
     with FakeIngestProcess() as sink, removed(name, f"{name}-job"):
         write = f"for i in range({lines}): print('line', i)"
         label = "--label=logferry.enable=true"
