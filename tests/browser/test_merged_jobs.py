@@ -289,8 +289,12 @@ def test_scrolled_rows_do_not_jump_when_older_lines_arrive(cloud: ViewerCloud, p
     page.goto(cloud.page("one", "two", "early"))
     for source in (0, 1):
         page.locator(f'.row[data-source="{source}"][data-seq="800"]').wait_for()
-    # All 1,600 lines: a shorter list would end before the target of the scroll.
-    page.wait_for_function("() => document.querySelector('.pane').scrollHeight > 30_000", timeout=WAIT)
+    # Until the list holds all 1,600 lines, the same scroll ends at an earlier line, and line 600 is out of sight.
+    page.wait_for_function(
+        """() => document.querySelector('.pane').scrollHeight >=
+          1_600 * document.querySelector('.row').getBoundingClientRect().height""",
+        timeout=WAIT,
+    )
     page.evaluate("() => { document.querySelector('.pane').scrollTop -= 8_000; }")
     page.locator('.row[data-source="0"][data-seq="600"]').wait_for()
     wait_until_stable(page, "() => document.querySelector('.row').dataset.seq")
