@@ -52,7 +52,7 @@ class Observer(Protocol):
         ...
 
     def handle_event(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
-        """Take an event that `inspect` cannot show, in order with `examined`."""
+        """Take an event that `inspect` cannot show, in order with the calls of `handle_inspection`."""
         ...
 
     def should_inspect(self, summary: Mapping[str, Any], *, again: bool) -> bool:
@@ -65,7 +65,7 @@ class Observer(Protocol):
         ...
 
     def handle_list(self, containers: set[str]) -> None:
-        """Take the ids of all containers; each wanted one was examined before."""
+        """Take the ids of all containers. Those that `should_inspect` wanted were inspected before."""
         ...
 
     def engine_problem(self, problem: str | None) -> None:

@@ -263,7 +263,7 @@ class DockerClient:
         self._lock = Lock()
         self._ahead: Thread | None = None
         self._identity: Engine | None = None
-        """The result of `ask_ahead`."""
+        """The result of `prefetch_identity`."""
 
     @property
     def local(self) -> bool:

@@ -95,10 +95,10 @@ class Metrics:
         self._sent_entries.inc(batch.count)
         self._sent_bytes.inc(len(batch.body))
 
-    def acknowledged(self, ref: QueuedBatch) -> None:
+    def acknowledged(self, batch: QueuedBatch) -> None:
         """Record a batch that is durable."""
-        self._acked_entries.inc(ref.count)
-        self._acked_bytes.inc(ref.raw)
+        self._acked_entries.inc(batch.count)
+        self._acked_bytes.inc(batch.raw)
 
     def dropped(self, reason: str, count: int, gaps: int = 1) -> None:
         """Record entries that were dropped, and their gap entries (none where the whole job was deleted)."""
