@@ -3,7 +3,7 @@
 Theory of operation. A viewer subscribes, is told the tip, and from then on is sent every new batch, as far as the
 network allows. It asks history for what it lacks, one request at a time. Three facts move the reader on:
 
-- `learn(tip)`: the job has entries up to this sequence (`subscribed`, `pong`, or a history page said so);
+- `update_tip(tip)`: the job has entries up to this sequence (`subscribed`, `pong`, or a history page said so);
 - `receive(batch)`: a live batch, in any order, possibly repeated;
 - `answer(page)` or `failed()`: the result of the history request that `request()` made.
 

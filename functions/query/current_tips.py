@@ -20,7 +20,7 @@ class CurrentTips:
     """Reads where the logs of running jobs end.
 
     Job records are written on a change of state and every few minutes, not for each batch, so that a batch costs one
-    write. Instead, a list reads the tips when it is futures for. A running job costs one query, which does not read the
+    write. Instead, a request for a list reads the tips. A running job costs one query, which does not read the
     body. The query is eventually consistent, as the list itself is: half a read unit for each 4 KB of the last batch,
     so at most three. A job of which the table has nothing costs one unit more, for its archive's tip. DynamoDB has no
     batch of queries, so the executor's workers run them side by side. A page has at most `core.JOBS_MOST` jobs.

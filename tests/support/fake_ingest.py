@@ -113,8 +113,7 @@ class FakeIngest:
     """Serve the cloud's side of the wire.
 
     check: decompress bodies, and keep their entries. Otherwise it does as little as possible, for benchmarks, where
-    it must
-    not use much of the processors.
+    it must not use much of the processors.
     """
 
     def __init__(self, *, check: bool = True) -> None:

@@ -45,8 +45,7 @@ class WebSocketApi:
 
         AWS: "If the route selection expression can't be evaluated (not JSON, no such field) or matches no route key,
         $default". A body that names `$connect` or `$disconnect` goes to those routes here, with eventType MESSAGE.
-        AWS does
-        not document its behaviour, and this is the worst case.
+        AWS does not document its behaviour, and this is the worst case.
         """
         try:
             found: Any = json.loads(text)
