@@ -7,7 +7,6 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from logferry_protocol import events
 from logferry_protocol.event_sentences import (
     GAP_AT,
     GAP_BETWEEN,
@@ -17,6 +16,7 @@ from logferry_protocol.event_sentences import (
     Condition,
     Part,
 )
+from logferry_protocol.events import EVENT_MODELS
 
 from .typescript import banner, comment, literal
 
@@ -24,14 +24,9 @@ _JSON_TYPES = {"string": "string", "integer": "number", "boolean": "boolean"}
 """The `typeof` of a value in JavaScript, by the type that JSON Schema names."""
 
 
-def event_models() -> list[type[BaseModel]]:
-    """Return the models of all events, in the order of the union."""
-    return list(get_args(get_args(events.SystemEvent)[0]))
-
-
 def event_kinds() -> dict[str, type[BaseModel]]:
     """Return the models of all events by the value of their field `event`."""
-    return {model.model_fields["event"].default: model for model in event_models()}
+    return {model.model_fields["event"].default: model for model in EVENT_MODELS}
 
 
 def sentences_typescript() -> str:

@@ -1,6 +1,7 @@
 """The sentences that readers show for system events, written once as data.
 
-`events.describe` renders them for the CLI. The viewer renders a generated copy of `exported()`, with the same rules:
+`events.describe` renders them for the CLI. The viewer renders a generated copy of the tables
+(`infra/generate/event_sentences.py`), with the same rules:
 
 - A sentence is the text of all parts whose condition holds, joined without a separator.
 - `{field}` stands for the event's field of that name. `count` gets thousands separators. `reason` becomes its text in
@@ -104,17 +105,6 @@ def sentence(kind: str, fields: Mapping[str, Any]) -> str:
     values["reason"] = GAP_REASONS.get(reason) or reason.replace("_", " ") or UNKNOWN_REASON
     values["code"] = str(values.get("code") or "").replace("_", " ")
     return "".join(part.text.format_map(values) for part in SENTENCES[kind] if _shown(part, fields))
-
-
-def exported() -> dict[str, Any]:
-    """Return all sentences as JSON-ready data, for generators of other languages."""
-    return {
-        "sentences": {kind: [part._asdict() for part in parts] for kind, parts in SENTENCES.items()},
-        "gap_at": GAP_AT,
-        "gap_between": GAP_BETWEEN,
-        "gap_reasons": dict(GAP_REASONS),
-        "unknown_reason": UNKNOWN_REASON,
-    }
 
 
 def _shown(part: Part, fields: Mapping[str, Any]) -> bool:

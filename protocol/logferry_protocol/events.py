@@ -1,6 +1,6 @@
 """System events: the entries of the stream `system`. Their text is one of these models as JSON."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -59,6 +59,9 @@ class Notice(_Event):
 
 
 SystemEvent = Annotated[Started | Restarted | Exited | Gap | Notice, Field(discriminator="event")]
+EVENT_MODELS: Final[tuple[type[BaseModel], ...]] = get_args(get_args(SystemEvent)[0])
+"""The models of all events, in the order of the union."""
+
 _ADAPTER: TypeAdapter[SystemEvent] = TypeAdapter(SystemEvent)
 
 
@@ -81,6 +84,7 @@ def describe(event: SystemEvent) -> str:
 
 
 __all__ = [
+    "EVENT_MODELS",
     "Exited",
     "Gap",
     "GapReason",

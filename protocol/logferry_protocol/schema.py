@@ -3,7 +3,7 @@
 `make generate` writes both.
 """
 
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -30,7 +30,7 @@ _MODELS: list[type[BaseModel]] = [
     messages.ViewerPong,
     messages.Expired,
     job.JobRecord,
-    *get_args(get_args(events.SystemEvent)[0]),
+    *events.EVENT_MODELS,
 ]
 
 
