@@ -239,24 +239,25 @@ class ContainerTracker:
             time_ns: the event's time in nanoseconds since 1970.
             now: seconds of a monotonic clock.
         """
-        if action == "die":
-            return self._died(known, attributes, time_ns, now)
-        if action == "kill":
-            self._oom.record_kill(known.id)
-        elif action == "oom":
-            self._oom.record_oom(known.id)
-        ended = self._settle(known)
-        known = _after(known, ended)
-        if action == "start":
-            self._oom.forget(known.id)
-        if action in {"start", "restart"}:
-            return Observation(ended, self._begun(known, time_ns))
-        if action == "destroy":
-            return Observation((*ended, replace(known.run_state, running=False, gone=True)))
-        return Observation(ended)
+        match action:
+            case "die":
+                return self._died(known, attributes, time_ns, now)
+            case "start":
+                observation = self.start_seen(known, time_ns)
+                self._oom.forget(known.id)
+                return observation
+            case "restart":
+                return self.start_seen(known, time_ns)
+            case "destroy":
+                return self.removed(known)
+            case "kill":
+                self._oom.record_kill(known.id)
+            case "oom":
+                self._oom.record_oom(known.id)
+        return Observation(self._settle(known))
 
     def removed(self, known: ContainerMetadata) -> Observation:
-        """Record that the engine's list does not contain a container any more."""
+        """Record that a container does not exist any more."""
         ended = self._settle(known)
         return Observation((*ended, replace(_after(known, ended).run_state, running=False, gone=True)))
 
