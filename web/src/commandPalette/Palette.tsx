@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Action, actions } from "../actions";
-import { newestFirst } from "../jobs/listing";
+import { newestFirst } from "../jobs/record";
 import { navigate, urlOf } from "../route";
 import { records } from "../state";
 import { Keys } from "./Help";

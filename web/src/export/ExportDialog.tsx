@@ -4,7 +4,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SaveFormat } from "../engine/messages";
 import type { Query } from "../index/query";
-import { countText } from "../jobs/rates";
+import { countText } from "../jobs/count";
 import { settings } from "../settings";
 import { TIME_NAMES } from "../settings/SettingsMenu";
 import { TIME_MODES, type TimeMode } from "../text/time";

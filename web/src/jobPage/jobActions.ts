@@ -1,6 +1,6 @@
 /** The actions of a job's page, by key; help and command palette list the same. */
 import type { Action } from "../actions";
-import { newestFirst } from "../jobs/listing";
+import { newestFirst } from "../jobs/record";
 import { navigate, urlOf } from "../route";
 import { toggleHidden } from "../search/searchController";
 import { cycle, settings } from "../settings";

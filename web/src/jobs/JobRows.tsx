@@ -5,8 +5,10 @@ import { records } from "../state";
 import { ago, durationText, fullTime } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 import { composeGroup } from "./composeGroup";
-import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
-import { countText, type Rates, rateText } from "./rates";
+import { countText } from "./count";
+import type { Group, Item } from "./listing";
+import { type Rates, rateText } from "./rates";
+import { createdOf, shortHost, shortImage } from "./record";
 import { stateLabel } from "./stateLabel";
 
 interface Rows {

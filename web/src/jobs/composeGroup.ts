@@ -1,6 +1,6 @@
 /** Select jobs that belong together: a Compose project's, or one service's on all hosts. Pure. */
 import type { JobRecord } from "../wire/messages";
-import { newestFirst } from "./listing";
+import { newestFirst } from "./record";
 
 /** Showing more jobs than this side by side or merged does not help a reader. */
 export const MAX_MERGED_JOBS = 32;

@@ -1,6 +1,7 @@
 /** The records as the list shows them: filtered, newest first, in groups. Pure. */
 import type { JobRecord } from "../wire/messages";
 import type { JobFilter } from "./filter";
+import { newestFirst } from "./record";
 import { failed } from "./state";
 
 /** "" means no grouping; a label's grouping is `label:KEY`. */
@@ -21,14 +22,6 @@ export interface Listing {
   readonly items: readonly Item[];
   /** Number of matching jobs, including those in closed groups. */
   readonly matching: number;
-}
-
-export function createdOf({ life, seen }: JobRecord): number {
-  return life.created ?? life.started ?? seen;
-}
-
-export function newestFirst(one: JobRecord, other: JobRecord): number {
-  return createdOf(other) - createdOf(one) || (one.job < other.job ? -1 : one.job > other.job ? 1 : 0);
 }
 
 export function listingOf(
@@ -101,21 +94,4 @@ export function labelKeys(records: Iterable<JobRecord>, most = 30): string[] {
     .sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))
     .slice(0, most)
     .map(([key]) => key);
-}
-
-/**
- * Return an image without registry and digest, for a narrow column: "web:1.2" for
- * "registry.example:5000/team/web:1.2@sha256:…".
- */
-export function shortImage(image: string): string {
-  const [name = ""] = image.split("@");
-  const parts = name.split("/");
-  const host = parts.length > 1 && /[.:]|^localhost$/.test(parts[0] ?? "");
-  const short = (host ? parts.slice(1) : parts).join("/");
-  return short.startsWith("sha256:") ? short.slice(7, 19) : short;
-}
-
-/** Return a host's name without its domain. Addresses stay whole. */
-export function shortHost(host: string): string {
-  return /^[\d.]+$|:/.test(host) ? host : (host.split(".")[0] ?? host);
 }

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { countText } from "../../src/jobs/count";
 import { parseFilter } from "../../src/jobs/filter";
-import { groupOf, labelKeys, listingOf, shortHost, shortImage } from "../../src/jobs/listing";
-import { countText, Rates, rateText } from "../../src/jobs/rates";
+import { groupOf, labelKeys, listingOf } from "../../src/jobs/listing";
+import { Rates, rateText } from "../../src/jobs/rates";
+import { shortHost, shortImage } from "../../src/jobs/record";
 import { stateLabel } from "../../src/jobs/stateLabel";
 import { record } from "./records";
 

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { rank } from "../../src/commandPalette/rank";
 import { formatLine, lineFilter } from "../../src/export/format";
 import { parseFilter } from "../../src/jobs/filter";
-import { shortHost, shortImage } from "../../src/jobs/listing";
+import { shortHost, shortImage } from "../../src/jobs/record";
 import { describeEvent } from "../../src/text/events";
 import { looksJson, unfold } from "../../src/text/json";
 import { levelOf } from "../../src/text/levels";
