@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from logferry_protocol.addresses import clear_host
+from logferry_protocol.errors import error_sentence
 
 from .core.batching.processing import ProcessingOptions
 from .core.container import label_settings
@@ -362,4 +363,4 @@ def _message(detail: Any) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "missing":
         return f"{name}: is required: set LOGFERRY_{name.upper()}, --{name.replace('_', '-')}, or {name} in the file"
-    return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
+    return error_sentence(detail)

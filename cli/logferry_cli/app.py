@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from logferry_cli.output import BROKEN_PIPE, OutputError, checked_output
 from logferry_cli.problems import Problem
 from logferry_local.errors import LocalCloudError
+from logferry_protocol.errors import VALUE_ERROR
 
 COMMANDS: Final = {
     "up": "local_cloud",
@@ -38,6 +40,18 @@ COMMANDS: Final = {
 """The module of each command. Each has `register(app)`; the order here is the order in `--help`."""
 
 
+class _Commands(TyperGroup):
+    """The commands, with errors about options in words for their user."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Typer passes on what pydantic says of a value that is not one of an option's choices."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix(VALUE_ERROR)
+            raise
+
+
 def build(words: Sequence[str]) -> typer.Typer:
     """Build the application for a command line.
 
@@ -46,6 +60,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     """
     app = typer.Typer(
         name="logferry",
+        cls=_Commands,
         help="Stream the logs of Docker containers to the people who read them.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from logferry_cli.reader import Damaged
+from logferry_protocol.errors import error_sentence
 from logferry_protocol.job import Container, JobRecord, LifeCycle
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_SEQUENCE
 from logferry_protocol.messages import BatchFacts
@@ -92,8 +93,7 @@ def _damaged(document: object, before: int, detail: str) -> Damaged:
 
 def _why(error: ValidationError) -> str:
     details = error.errors(include_url=False, include_input=False)
-    said = "; ".join(f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}" for detail in details[:3])
-    return said[:DETAIL_CHARS]
+    return "; ".join(map(error_sentence, details[:3]))[:DETAIL_CHARS]
 
 
 def _remove(document: Any, place: Sequence[int | str]) -> None:

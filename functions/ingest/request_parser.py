@@ -10,7 +10,7 @@ from typing import Any, Final
 import pydantic_core
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from logferry_protocol.errors import MalformedMessageError, RejectReason
+from logferry_protocol.errors import MalformedMessageError, RejectReason, first_error
 from logferry_protocol.job import CONTAINER_PATTERN
 from logferry_protocol.limits import MAX_ENVELOPE_BATCHES, MAX_FRAME_BYTES, MAX_OPEN_JOBS, MAX_SEQUENCE, MAX_STATUS_JOBS
 from logferry_protocol.messages import (
@@ -25,7 +25,6 @@ from logferry_protocol.messages import (
     Status,
     StatusJob,
     decode,
-    first_error,
 )
 
 _CONTAINER: Final = re.compile(CONTAINER_PATTERN)

@@ -14,7 +14,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .encoding import encode
-from .errors import BatchError
+from .errors import BatchError, first_error
 from .limits import (
     MAX_BATCH_ENTRIES,
     MAX_DECODED_BYTES,
@@ -110,9 +110,7 @@ def decode_body(body: bytes) -> Columns:
     try:
         columns = _BODY.validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BatchError("malformed", f"the body's document: {field}: {first['msg']}") from None
+        raise BatchError("malformed", f"the body's document: {first_error(error)}") from None
     if not len(columns.d) == len(columns.s) == len(columns.l):
         raise BatchError(
             "count_mismatch", f"the columns have {len(columns.d)}, {len(columns.s)} and {len(columns.l)} entries"

@@ -11,7 +11,16 @@
 `__init__` sets the fields, which metrics use, and `__str__` builds the sentence, which people read.
 """
 
-from typing import Final, Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+VALUE_ERROR: Final = "Value error, "
+"""Pydantic puts this before the message of a validator. Only Python programmers know what it means."""
 
 ErrorCode = Literal[
     "malformed",
@@ -122,3 +131,14 @@ class BatchError(RemoteProtocolError):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first error of a validation and its field, without the value."""
+    return error_sentence(error.errors(include_input=False, include_url=False, include_context=False)[0])
+
+
+def error_sentence(detail: ErrorDetails) -> str:
+    """Return one error of a validation and its field, without the value."""
+    field, message = ".".join(map(str, detail["loc"])), detail["msg"].removeprefix(VALUE_ERROR)
+    return f"{field}: {message}" if field else message

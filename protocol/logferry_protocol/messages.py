@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from .errors import ErrorCode, FrameTooLargeError, MalformedMessageError, RejectReason
+from .errors import ErrorCode, FrameTooLargeError, MalformedMessageError, RejectReason, first_error
 from .integers import Count, Duration, FirstSequence, Microseconds, Sequence
 from .job import Container, ContainerId, JobId, JobRecord, LifeCycle, Owner
 from .limits import (
@@ -419,13 +419,6 @@ def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
         return family.validate_json(raw)
     except ValidationError as error:
         raise MalformedMessageError(first_error(error)[:MAX_MESSAGE_CHARS], _request_id(raw)) from None
-
-
-def first_error(error: ValidationError) -> str:
-    """Return the first error of a validation and its field, without the value."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg']}" if field else first["msg"]
 
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")

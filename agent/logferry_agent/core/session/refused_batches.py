@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from logferry_protocol.errors import first_error
 from logferry_protocol.events import GapReason
 
 from ..batching.entries import Batch
@@ -18,8 +19,7 @@ def refusal(job_id: str, batch: Batch) -> str | None:
     try:
         wire_batch(job_id, 1, batch)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        return ": ".join(filter(None, (".".join(map(str, found["loc"])), found["msg"])))[:200]
+        return first_error(error)[:200]
     return None
 
 
