@@ -4,7 +4,7 @@ Everything that the batchers, the spool and the session hold belongs to this thr
 turn of the loop takes what arrived, decides, writes all of it in one transaction, and only then sends. So a sequence is
 always on disk before it is on the wire, and a batch is written together with the cursor after it.
 
-When the disk accepts no more, nothing new is taken, and what is there is shipped (see `batch_queue.py`).
+When the disk accepts no more, nothing new is taken, and what is there is shipped (see `spool_writer.py`).
 """
 
 from __future__ import annotations

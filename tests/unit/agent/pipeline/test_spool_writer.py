@@ -1,4 +1,4 @@
-"""Test `pipeline/batch_queue.py`: its `SpoolWriter`."""
+"""Test `pipeline/spool_writer.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from logferry_agent.core.session.effects import SendBatches, SendMessage
 from logferry_agent.core.session.job_record import QueuedBatch
 from logferry_agent.edge.spool import SpoolStuckError
-from logferry_agent.pipeline.batch_queue import RETRY_S, SpoolWriter
+from logferry_agent.pipeline.spool_writer import RETRY_S, SpoolWriter
 from logferry_protocol.messages import Ping
 
 
