@@ -20,7 +20,7 @@ import httpx
 from tests.support.batches import batch_document
 from websockets.sync.client import connect
 
-from logferry_local.state import LocalKeys, LocalState, load_keys, load_state
+from logferry_state.state import LocalKeys, LocalState, load_keys, load_state
 from query.search import GRACE_S, SEARCH_S
 
 HOSTILE = "(?:a|b|ab|ba){1000}" * 15 + "z"

@@ -10,9 +10,9 @@ import os
 import typer
 
 from logferry_cli.problems import Problem
-from logferry_local.cloud import running_state
-from logferry_local.errors import LocalCloudError
-from logferry_local.state import default_folder, load_keys
+from logferry_state.errors import LocalCloudError
+from logferry_state.running import running_state
+from logferry_state.state import default_folder, load_keys
 
 
 def register(app: typer.Typer) -> None:

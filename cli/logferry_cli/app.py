@@ -16,8 +16,8 @@ from typer.core import TyperGroup
 
 from logferry_cli.output import BROKEN_PIPE, OutputError, checked_output
 from logferry_cli.problems import Problem
-from logferry_local.errors import LocalCloudError
 from logferry_protocol.errors import VALUE_ERROR
+from logferry_state.errors import LocalCloudError
 
 COMMANDS: Final = {
     "up": "local_cloud",

@@ -20,9 +20,9 @@ from logferry_cli.progress import Steps
 from logferry_local import engine, images
 from logferry_local.checkout import find_checkout
 from logferry_local.cloud import Plan, bring_down, bring_up
-from logferry_local.errors import NotRunningError
-from logferry_local.processes import is_running
-from logferry_local.state import DEMO_FOLDER_NAME, LocalState, load_keys, load_state
+from logferry_state.errors import NotRunningError
+from logferry_state.processes import is_running
+from logferry_state.state import DEMO_FOLDER_NAME, LocalState, load_keys, load_state
 
 LABEL = "logferry.demo"
 SCRIPTS = ("web", "import", "build")

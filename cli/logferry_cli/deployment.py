@@ -11,9 +11,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_cli.problems import Problem
-from logferry_local.aws import SECRET_KEY
-from logferry_local.errors import NotRunningError
-from logferry_local.state import load_state
+from logferry_state.errors import NotRunningError
+from logferry_state.state import SECRET_KEY, load_state
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table

@@ -18,9 +18,10 @@ from logferry_cli.problems import Problem
 from logferry_cli.progress import Steps
 from logferry_local import engine
 from logferry_local.checkout import find_checkout
-from logferry_local.cloud import Plan, bring_down, bring_up, running_state
-from logferry_local.processes import is_running
-from logferry_local.state import LocalKeys, LocalState, load_keys
+from logferry_local.cloud import Plan, bring_down, bring_up
+from logferry_state.processes import is_running
+from logferry_state.running import running_state
+from logferry_state.state import LocalKeys, LocalState, load_keys
 
 AGENT_NAME = "local"
 VIEWER_NAME = "me"

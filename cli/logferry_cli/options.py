@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from logferry_local.state import default_folder
+from logferry_state.state import default_folder
 
 StateOption = Annotated[
     Path,

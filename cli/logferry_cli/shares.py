@@ -18,8 +18,8 @@ from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import sanitize_word
-from logferry_local.errors import NotRunningError
-from logferry_local.state import load_state
+from logferry_state.errors import NotRunningError
+from logferry_state.state import load_state
 
 Result = TypeVar("Result")
 JobArgument = Annotated[str, typer.Argument(help="Job id, container name, or the beginning of a container id.")]

@@ -11,9 +11,9 @@ import typer
 
 from logferry_cli.problems import Problem
 from logferry_cli.terminal import sanitize_word
-from logferry_local.errors import NotRunningError
-from logferry_local.state import default_folder, load_keys, load_state
 from logferry_protocol.addresses import clear_host
+from logferry_state.errors import NotRunningError
+from logferry_state.state import default_folder, load_keys, load_state
 
 ApiUrlOption = Annotated[
     str | None,

@@ -20,7 +20,7 @@ from typing import Literal
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from logferry_local.checkout import find_checkout
-from logferry_local.state import DEMO_FOLDER_NAME
+from logferry_state.state import DEMO_FOLDER_NAME
 
 CHROMIUM = "/usr/bin/chromium"
 FOLDER = find_checkout().root / "docs" / "pictures"

@@ -30,10 +30,10 @@ from tests.support.gateway.process import GatewayProcess
 from logferry_local import viewer_process
 from logferry_local.checkout import find_checkout
 from logferry_local.images import make_sample_image
-from logferry_local.processes import ProcessTable, stop
-from logferry_local.state import LocalKeys, LocalState, load_keys, load_state, save_state
 from logferry_protocol.batch import decode_body
 from logferry_protocol.messages import BatchFacts
+from logferry_state.processes import ProcessTable, stop
+from logferry_state.state import LocalKeys, LocalState, load_keys, load_state, save_state
 
 PATIENCE_S = 180.0
 """Seconds to wait for any condition: generous, as the machine may be busy."""

@@ -34,8 +34,8 @@ from tests.support.previous_release import Release
 
 from logferry_local import viewer_process
 from logferry_local.checkout import find_checkout
-from logferry_local.processes import ProcessTable, stop
-from logferry_local.state import load_keys, load_state
+from logferry_state.processes import ProcessTable, stop
+from logferry_state.state import load_keys, load_state
 
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
 

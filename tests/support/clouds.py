@@ -17,8 +17,8 @@ from logferry_local import emulator
 from logferry_local.checkout import find_checkout
 from logferry_local.polling import wait_until
 from logferry_local.ports import free_port
-from logferry_local.processes import is_running, spawn, stop
-from logferry_local.state import ProcessIdentity
+from logferry_state.processes import is_running, spawn, stop
+from logferry_state.state import ProcessIdentity
 
 REGION = "eu-west-1"
 ROOT = Path(__file__).parents[2]

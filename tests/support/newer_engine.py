@@ -21,7 +21,7 @@ from pathlib import Path
 from logferry_local.checkout import find_checkout
 from logferry_local.file_locks import wait_for_lock
 from logferry_local.polling import wait_until
-from logferry_local.processes import spawn, stop
+from logferry_state.processes import spawn, stop
 
 SUITE = "trixie"
 PACKAGES = ("docker.io", "containerd", "tini")

@@ -13,11 +13,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from logferry_local import engine
-from logferry_local.errors import StepFailedError
 from logferry_local.polling import wait_until
-from logferry_local.private_files import UMASK, replace_private_file
-from logferry_local.processes import ProcessTable, is_running, spawn
-from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
+from logferry_state.errors import StepFailedError
+from logferry_state.private_files import UMASK, replace_private_file
+from logferry_state.processes import ProcessTable, is_running, spawn
+from logferry_state.state import LocalKeys, LocalState, ProcessIdentity
 
 ROLE = "agent"
 STARTED_FILE = "agent.json"

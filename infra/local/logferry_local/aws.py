@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from logferry_local.errors import LocalCloudError
+from logferry_state.errors import LocalCloudError
+from logferry_state.state import SECRET_KEY
 
 REGION = "us-east-1"
 # Plain MiniStack takes `test` for the root of account 000000000000, as LocalStack does, and ignores the signature. Our
 # own emulator takes the state's secret instead (guard.py).
 PLAIN_ACCESS_KEY = "test"
-SECRET_KEY = "test"
 # Names the certificates that a machine trusts, not an account.
 KEPT = frozenset({"AWS_CA_BUNDLE"})
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from logferry_local.errors import LocalCloudError
+from logferry_state.errors import LocalCloudError
 
 
 @dataclass(frozen=True, slots=True)

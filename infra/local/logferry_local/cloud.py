@@ -13,12 +13,12 @@ from logferry_local import agent, deployment, emulator, viewer_files, viewer_pro
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.deployment import Target
-from logferry_local.errors import LocalCloudError, NotRunningError
 from logferry_local.file_locks import try_lock
 from logferry_local.ports import Ports, choose_ports
-from logferry_local.private_files import make_private_folder, replace_private_file
-from logferry_local.processes import ProcessTable, stop
-from logferry_local.state import (
+from logferry_state.errors import LocalCloudError, NotRunningError
+from logferry_state.private_files import make_private_folder, replace_private_file
+from logferry_state.processes import ProcessTable, stop
+from logferry_state.state import (
     EmulatorAccess,
     LocalKeys,
     LocalState,
@@ -27,7 +27,6 @@ from logferry_local.state import (
     forget_state,
     load_emulator_access,
     load_keys,
-    load_state,
     save_keys,
     save_state,
 )
@@ -244,18 +243,6 @@ class _StartUp:
 def websocket_address(url: str) -> str:
     """Return the WebSocket form of an http address: GatewayBase serves both."""
     return ("ws" + url.removeprefix("http") if url.startswith("http") else url).rstrip("/")
-
-
-def running_state(folder: Path) -> LocalState:
-    """Return the state of a running cloud.
-
-    Raises:
-        NotRunningError: The folder has none, or its emulator has ended.
-    """
-    state = load_state(folder)
-    if state.embedded and ProcessTable(folder).running(emulator.ROLE) is None:
-        raise NotRunningError(f"The local cloud in {folder} has ended.", "Start it again with `logferry up`.")
-    return state
 
 
 @contextmanager

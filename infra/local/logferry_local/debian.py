@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from logferry_local.errors import StepFailedError
+from logferry_state.errors import StepFailedError
 
 ADVICE = "Check the machine's package sources (/etc/apt) with `apt-get update`."
 LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian")

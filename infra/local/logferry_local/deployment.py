@@ -19,9 +19,9 @@ from typing import Any
 
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
-from logferry_local.errors import LocalCloudError, StepFailedError
 from logferry_local.file_locks import wait_for_lock
-from logferry_local.private_files import open_private_file, replace_private_file
+from logferry_state.errors import LocalCloudError, StepFailedError
+from logferry_state.private_files import open_private_file, replace_private_file
 
 STACK = "logferry"
 STAMP_FILE = "deployed.json"

@@ -16,13 +16,14 @@ from pathlib import Path
 from logferry_local import guard
 from logferry_local.aws import PLAIN_ACCESS_KEY
 from logferry_local.checkout import Checkout
-from logferry_local.errors import LocalCloudError, StepFailedError
 from logferry_local.polling import wait_until
-from logferry_local.private_files import UMASK
-from logferry_local.processes import ProcessTable, is_running, spawn
-from logferry_local.state import EmulatorAccess, ProcessIdentity, save_emulator_access
+from logferry_state.errors import LocalCloudError, StepFailedError
+from logferry_state.private_files import UMASK
+from logferry_state.processes import ProcessTable, is_running, spawn
+from logferry_state.running import EMULATOR_ROLE
+from logferry_state.state import EmulatorAccess, ProcessIdentity, save_emulator_access
 
-ROLE = "cloud"
+ROLE = EMULATOR_ROLE
 READY_WITHIN_S = 60.0
 FORBIDDEN = 403
 # What a function may need from the machine. Everything else, above all AWS_*, stays out, since functions inherit the

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from logferry_local.errors import LocalCloudError, StepFailedError
 from logferry_local.polling import wait_until
-from logferry_local.processes import ProcessTable, is_running, spawn, stop
+from logferry_state.errors import LocalCloudError, StepFailedError
+from logferry_state.processes import ProcessTable, is_running, spawn, stop
 
 ROLE = "engine"
 READY_WITHIN_S = 45.0

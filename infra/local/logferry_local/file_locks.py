@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from logferry_local.private_files import open_private_file
+from logferry_state.private_files import open_private_file
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from logferry_local.checkout import Checkout, find_checkout
 from logferry_local.debian import download, is_debian, unpack
-from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_state.errors import LocalCloudError, StepFailedError
 
 SAMPLE_IMAGE = "logferry-sample"
 REGISTRY_BUSYBOX = "busybox:1.36"

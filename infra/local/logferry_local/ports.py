@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from logferry_local.private_files import replace_private_file
+from logferry_state.private_files import replace_private_file
 
 PORTS_FILE = "ports.json"
 

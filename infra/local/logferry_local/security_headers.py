@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from logferry_local.errors import LocalCloudError
+from logferry_state.errors import LocalCloudError
 
 POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from logferry_local.checkout import Checkout
 from logferry_local.deployment import failure_message
-from logferry_local.errors import StepFailedError
 from logferry_local.file_locks import wait_for_lock
 from logferry_local.viewer_process import ASK_AGAIN, FOR_EVER
+from logferry_state.errors import StepFailedError
 
 # What the pages are made from; node_modules follows from the lock file.
 SOURCES = (

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from logferry_local.checkout import Checkout
-from logferry_local.errors import StepFailedError
 from logferry_local.polling import wait_until
 from logferry_local.ports import is_free
-from logferry_local.private_files import UMASK
-from logferry_local.processes import ProcessTable, is_running, spawn
-from logferry_local.state import ProcessIdentity
+from logferry_state.errors import StepFailedError
+from logferry_state.private_files import UMASK
+from logferry_state.processes import ProcessTable, is_running, spawn
+from logferry_state.state import ProcessIdentity
 
 ROLE = "viewer"
 # Files with a hash in their name never change.

@@ -16,7 +16,7 @@ import pytest
 
 from logferry_local.checkout import find_checkout
 from logferry_local.polling import wait_until
-from logferry_local.processes import ProcessTable, is_running
+from logferry_state.processes import ProcessTable, is_running
 
 pytestmark = [pytest.mark.cloud, pytest.mark.engine, pytest.mark.timeout(600)]
 

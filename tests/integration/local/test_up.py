@@ -22,8 +22,8 @@ from logferry_local import emulator
 from logferry_local.aws import LocalAws
 from logferry_local.polling import wait_until
 from logferry_local.ports import PORTS_FILE
-from logferry_local.processes import ProcessTable, is_running, stop
-from logferry_local.state import EMULATOR_FILE, load_keys, load_state
+from logferry_state.processes import ProcessTable, is_running, stop
+from logferry_state.state import EMULATOR_FILE, load_keys, load_state
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
 LOGFERRY = Path(sys.executable).parent / "logferry"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from logferry_local.checkout import find_checkout
-from logferry_local.errors import LocalCloudError
 from logferry_local.security_headers import security_headers
+from logferry_state.errors import LocalCloudError
 
 LIVE = "ws://127.0.0.1:4567/_aws/execute-api/abc/live"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from logferry_local.polling import wait_until
-from logferry_local.processes import ProcessTable, began, is_running, spawn, stop
-from logferry_local.state import ProcessIdentity
+from logferry_state.processes import ProcessTable, began, is_running, spawn, stop
+from logferry_state.state import ProcessIdentity
 
 ENDS_WHEN_ASKED = "import time; print('ready', flush=True); time.sleep(600)"
 IGNORES_SIGTERM = (

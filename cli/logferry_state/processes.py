@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from logferry_local.private_files import open_private_file, replace_private_file
-from logferry_local.state import ProcessIdentity
+from logferry_state.private_files import open_private_file, replace_private_file
+from logferry_state.state import ProcessIdentity
 
 LEDGER_FILE = "processes.json"
 _LEDGER = TypeAdapter(dict[str, ProcessIdentity])

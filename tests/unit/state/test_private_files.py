@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from logferry_local.errors import LocalCloudError
-from logferry_local.private_files import make_private_folder, open_private_file, replace_private_file
-from logferry_local.processes import ProcessTable, spawn, wait_for_end
-from logferry_local.state import EmulatorAccess, LocalKeys, load_emulator_access, save_emulator_access, save_keys
+from logferry_state.errors import LocalCloudError
+from logferry_state.private_files import make_private_folder, open_private_file, replace_private_file
+from logferry_state.processes import ProcessTable, spawn, wait_for_end
+from logferry_state.state import EmulatorAccess, LocalKeys, load_emulator_access, save_emulator_access, save_keys
 
 
 def mode(path: Path) -> int:

@@ -8,14 +8,16 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from logferry_local.errors import LocalCloudError, NotRunningError
-from logferry_local.private_files import replace_private_file
+from logferry_state.errors import LocalCloudError, NotRunningError
+from logferry_state.private_files import replace_private_file
 
 STATE_FILE = "state.json"
 KEYS_FILE = "keys.json"
 EMULATOR_FILE = "emulator.json"
 FOLDER_NAME = ".logferry"
 DEMO_FOLDER_NAME = ".logferry-demo"
+SECRET_KEY = "test"  # noqa: S105 - no secret: every emulator takes it
+"""The secret access key of every local cloud. Emulators ignore it: the access key id alone is checked."""
 
 
 Model = TypeVar("Model", bound=BaseModel)

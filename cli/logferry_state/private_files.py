@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from logferry_local.errors import LocalCloudError
+from logferry_state.errors import LocalCloudError
 
 UMASK: Final = 0o077
 """For processes that write into a state folder: their files are 0600 and their folders 0700."""

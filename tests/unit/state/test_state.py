@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from logferry_local.errors import LocalCloudError, NotRunningError
-from logferry_local.state import (
+from logferry_state.errors import LocalCloudError, NotRunningError
+from logferry_state.state import (
     LocalKeys,
     LocalState,
     Tables,
