@@ -23,25 +23,26 @@ def put_answer(url: str, body: bytes) -> None:
 
 
 def build_handler(
-    store: Store, viewer: Path, config: str, logger: Logger, answer: Answer = put_answer
+    store: Store, viewer: Path, logger: Logger, answer: Answer = put_answer
 ) -> Callable[[Mapping[str, Any], Any], None]:
     """Return the Lambda handler.
 
     Args:
         store: the bucket and the distribution.
         viewer: the folder of the built viewer.
-        config: the content of /config.json.
         logger: takes failures.
         answer: sends the result to CloudFormation.
     """
 
-    def publish(reference: str) -> None:
+    def publish(reference: str, config: Mapping[str, Any] | None) -> None:
         files = [path.relative_to(viewer).as_posix() for path in viewer.rglob("*") if path.is_file()]
         if "index.html" not in files:
             raise FileNotFoundError(
                 "the viewer was not built before `sam build`: run `npm ci && npm run build` in web/"
             )
-        store.put(core.Upload(core.CONFIG, "application/json", core.REVALIDATE), config.encode())
+        # A roll-back to version 0.1.0 sends that version's properties, which have no configuration. The file stays.
+        if config is not None:
+            store.put(core.Upload(core.CONFIG, "application/json", core.REVALIDATE), core.config_file(config))
         for upload in core.plan(files):
             store.put(upload, (viewer / upload.key).read_bytes())
         store.invalidate_cache(reference)
@@ -52,7 +53,7 @@ def build_handler(
             if event["RequestType"] == "Delete":
                 store.empty_bucket()
             else:
-                publish(event["RequestId"])
+                publish(event["RequestId"], event["ResourceProperties"].get("Config"))
         except Exception as error:
             logger.exception("the viewer was not published")
             status, reason = "FAILED", f"{type(error).__name__}: {error}"[:500]

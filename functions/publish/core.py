@@ -1,9 +1,10 @@
-"""Decides under which key each file is uploaded, and how long it may be cached."""
+"""Decides under which key each file is uploaded, how long it may be cached, and what /config.json says."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -52,3 +53,21 @@ def plan(files: Iterable[str]) -> list[Upload]:
         if name != CONFIG
     ]
     return sorted(uploads, key=lambda upload: (upload.key == "index.html", upload.key))
+
+
+def config_file(config: Mapping[str, Any]) -> bytes:
+    """Return the content of /config.json.
+
+    Args:
+        config: the custom resource's property `Config`. CloudFormation passes texts and maps. An empty text is a
+            parameter that nobody set, and is left out.
+    """
+    return json.dumps(_without_empty(config)).encode()
+
+
+def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_empty(value) if isinstance(value, Mapping) else value
+        for name, value in config.items()
+        if value != ""
+    }

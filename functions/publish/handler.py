@@ -14,4 +14,4 @@ from .store import Store
 
 settings = read_settings(Settings, os.environ)
 store = Store(boto3.client("s3"), boto3.client("cloudfront"), settings.viewer_bucket, settings.distribution)
-handler = build_handler(store, Path(__file__).parents[1] / "viewer", settings.viewer_config, Logger())
+handler = build_handler(store, Path(__file__).parents[1] / "viewer", Logger())

@@ -11,5 +11,3 @@ class Settings:
     """The bucket for the viewer's files."""
     distribution: str
     """The CloudFront distribution that serves them."""
-    viewer_config: str
-    """The content of /config.json."""

@@ -14,7 +14,7 @@ from tests.support.clouds import SECRETS
 from publish import app, core
 from publish.store import Store
 
-CONFIG = '{"api":"/api"}'
+CONFIG = {"api": "/api", "auth": {"kind": "oidc", "client_id": 'a"b', "logout": ""}}
 
 
 @pytest.fixture
@@ -43,31 +43,47 @@ def viewer(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(s3: Any, viewer: Path, request: str) -> tuple[dict[str, Any], FakeCloudFront]:
+def run(s3: Any, viewer: Path, request: str, **properties: Any) -> tuple[dict[str, Any], FakeCloudFront]:
     answers: list[dict[str, Any]] = []
     cloudfront = FakeCloudFront()
     store = Store(s3, cloudfront, "viewer", "E123")
     handler = app.build_handler(
-        store, viewer, CONFIG, Logger(level="CRITICAL"), lambda _url, body: answers.append(json.loads(body))
+        store, viewer, Logger(level="CRITICAL"), lambda _url, body: answers.append(json.loads(body))
     )
     event = {"RequestType": request, "RequestId": "r", "StackId": "s", "LogicalResourceId": "l", "ResponseURL": "u"}
-    handler(event, None)
+    handler({**event, "ResourceProperties": properties}, None)
     (answer,) = answers
     return answer, cloudfront
 
 
 def test_viewer_is_published_with_its_configuration(s3: Any, viewer: Path) -> None:
     """The page is revalidated at each load, hashed files never; the configuration is this deployment's."""
-    answer, cloudfront = run(s3, viewer, "Create")
+    answer, cloudfront = run(s3, viewer, "Create", Config=CONFIG)
     assert answer["Status"] == "SUCCESS"
     found = {item["Key"] for item in s3.list_objects_v2(Bucket="viewer")["Contents"]}
     assert found == {"index.html", "icon.svg", "assets/index-abc.js", "config.json"}
-    assert s3.get_object(Bucket="viewer", Key="config.json")["Body"].read().decode() == CONFIG
+    config = json.loads(s3.get_object(Bucket="viewer", Key="config.json")["Body"].read())
+    assert config == {"api": "/api", "auth": {"kind": "oidc", "client_id": 'a"b'}}, "what is empty was not set"
     page = s3.head_object(Bucket="viewer", Key="index.html")
     assert (page["ContentType"], page["CacheControl"]) == ("text/html; charset=utf-8", "no-cache")
     script = s3.head_object(Bucket="viewer", Key="assets/index-abc.js")
     assert "immutable" in script["CacheControl"]
     assert "/index.html" in cloudfront.forgotten
+
+
+def test_changed_configuration_replaces_the_published_one(s3: Any, viewer: Path) -> None:
+    """It is the custom resource's property, so that a changed parameter publishes it again."""
+    run(s3, viewer, "Create", Config=CONFIG)
+    assert run(s3, viewer, "Update", Config={"auth": {"kind": "key"}})[0]["Status"] == "SUCCESS"
+    assert json.loads(s3.get_object(Bucket="viewer", Key="config.json")["Body"].read()) == {"auth": {"kind": "key"}}
+
+
+def test_roll_back_to_properties_without_a_configuration_succeeds(s3: Any, viewer: Path) -> None:
+    """Version 0.1.0 kept it in the function's environment. A failure here would leave the stack half rolled back."""
+    run(s3, viewer, "Create", Config=CONFIG)
+    answer, _ = run(s3, viewer, "Update", Contents="1")
+    assert answer["Status"] == "SUCCESS"
+    assert json.loads(s3.get_object(Bucket="viewer", Key="config.json")["Body"].read())["api"] == "/api"
 
 
 def test_page_is_uploaded_last() -> None:
