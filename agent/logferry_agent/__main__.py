@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__
+from logferry_protocol import __version__
+
 from .edge.health import ask
 
 SPOOL_DIR = "/var/lib/logferry"

@@ -16,9 +16,9 @@ from typing import Any
 
 import structlog
 
+from logferry_protocol import __version__
 from logferry_protocol.limits import MAX_TIME_US
 
-from . import __version__
 from .edge.cloud_socket import CloudSocket
 from .edge.docker_client import DockerClient, Engine, EngineUnavailableError, UnsupportedEngineError
 from .edge.health import FolderTakenError, HealthServer, as_json

@@ -9,7 +9,6 @@ import os
 
 import typer
 
-from logferry_cli.problems import Problem
 from logferry_state.errors import LocalCloudError
 from logferry_state.running import running_state
 from logferry_state.state import default_folder, load_keys
@@ -26,10 +25,8 @@ def register(app: typer.Typer) -> None:
 
 def agent(context: typer.Context) -> None:
     """Run the agent with all given arguments, and exit with its status."""
-    try:
-        from logferry_agent.__main__ import main  # noqa: PLC0415 (every other command would pay for it)
-    except ImportError as error:
-        raise Problem(f"The agent is not installed ({error.name}).", "Run `make setup` to install it.") from None
+    from logferry_agent.__main__ import main  # noqa: PLC0415 (every other command would pay for it)
+
     _default_to_local_cloud()
     raise typer.Exit(main(context.args) or 0)
 

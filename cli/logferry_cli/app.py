@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
+from logferry_cli.extras import missing_extra, missing_module
 from logferry_cli.output import BROKEN_PIPE, OutputError, checked_output
 from logferry_cli.problems import Problem
+from logferry_protocol import __version__
 from logferry_protocol.errors import VALUE_ERROR
 from logferry_state.errors import LocalCloudError
 
@@ -39,6 +41,9 @@ COMMANDS: Final = {
 }
 """The module of each command. Each has `register(app)`; the order here is the order in `--help`."""
 
+EXTRAS: Final = {"local_cloud": "local", "demo": "local", "agent": "agent"}
+"""The extra that the commands of a module need; other modules need none."""
+
 
 class _Commands(TyperGroup):
     """The commands, with errors about options in words for their user."""
@@ -50,6 +55,12 @@ class _Commands(TyperGroup):
         except typer.BadParameter as error:
             error.message = error.message.removeprefix(VALUE_ERROR)
             raise
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"logferry {__version__}")
+        raise typer.Exit
 
 
 def build(words: Sequence[str]) -> typer.Typer:
@@ -66,15 +77,41 @@ def build(words: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    named = COMMANDS.get(words[0]) if words else None
-    for module in dict.fromkeys([named] if named else COMMANDS.values()):
-        import_module(f"logferry_cli.{module}").register(app)
+    for module in _modules(words):
+        extra = EXTRAS.get(module)
+        if extra is not None and missing_module(extra) is not None:
+            _register_missing(app, module, extra)
+        else:
+            import_module(f"logferry_cli.{module}").register(app)
     # With a single command, Typer would take the command's name for an argument. A callback keeps it a group.
     app.callback()(_group)
     return app
 
 
-def _group() -> None:
+def _modules(words: Sequence[str]) -> list[str]:
+    """Return the modules that a command line needs: its command's, none for the version, else all."""
+    if list(words[:1]) == ["--version"]:
+        return []
+    named = COMMANDS.get(words[0]) if words else None
+    return [named] if named else list(dict.fromkeys(COMMANDS.values()))
+
+
+def _register_missing(app: typer.Typer, module: str, extra: str) -> None:
+    """Add the commands of a module whose extra is not installed. Each says how to install it, whatever its options."""
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    for name in (name for name, found in COMMANDS.items() if found == module):
+
+        def refuse(context: typer.Context) -> None:
+            raise missing_extra(f"logferry {context.info_name}", extra)
+
+        app.command(name, context_settings=passed_on, help=f"Not installed: needs the extra `{extra}`.")(refuse)
+
+
+def _group(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Stream the logs of Docker containers to the people who read them."""
 
 

@@ -7,6 +7,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 tag=${1:-logferry-agent}
 base=$tag-base
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' protocol/logferry_protocol/__init__.py)
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT INT TERM
 
@@ -19,4 +20,5 @@ cp -r protocol/logferry_protocol "$context/protocol/"
 cp -r agent/logferry_agent agent/Dockerfile "$context/agent/"
 find "$context" -name __pycache__ -prune -exec rm -rf {} +
 docker build --quiet --network none -f "$context/agent/Dockerfile" -t "$tag" \
-    --build-arg BASE="$base" --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/src/wheels "$context"
+    --build-arg VERSION="$version" --build-arg BASE="$base" \
+    --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/src/wheels "$context"

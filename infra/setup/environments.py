@@ -15,7 +15,8 @@ from programs import run, say, system_certificates
 from stamps import ROOT, digest, done, is_done
 
 REQUIREMENTS = ROOT / "requirements"
-EDITABLES = ("protocol", "agent", "infra/local", "cli")
+PACKAGE = ("pyproject.toml", "protocol/logferry_protocol/__init__.py", "infra/dist/build_hook.py")
+"""What an installation in place is made from."""
 LOCKED = {"dev": ".venv", "cloud": ".venv-cloud", "sam": ".venv-sam"}
 QUIET_UV = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", **system_certificates()}
 ADVICE = "Check the network and the package index (pip's and uv's settings apply), then run this again."
@@ -27,7 +28,7 @@ def prepare() -> None:
     uv = _tools(python)
     for name, folder in LOCKED.items():
         _environment(uv, python, name, ROOT / folder)
-    _editables(uv)
+    _in_place(uv)
 
 
 def base_python() -> Path:
@@ -105,17 +106,17 @@ def _environment(uv: Path, python: Path, name: str, folder: Path) -> None:
     done(name, filled)
 
 
-def _editables(uv: Path) -> None:
-    """Install this checkout's packages in place. Every fill removes them, so they are installed again after it."""
-    python = ROOT / ".venv" / "bin" / "python"
-    packages = [ROOT / name for name in EDITABLES]
-    stamp = digest(REQUIREMENTS / "dev.txt", sys.version, *(package / "pyproject.toml" for package in packages))
+def _in_place(uv: Path) -> None:
+    """Install this checkout's package in place. Every fill removes it, so it is installed again after it."""
+    python, wanted = ROOT / ".venv" / "bin" / "python", REQUIREMENTS / "dev.txt"
+    stamp = digest(wanted, sys.version, *(ROOT / name for name in PACKAGE))
     if is_done("editables", stamp) and (ROOT / ".venv" / "bin" / "logferry").exists():
         return
-    say("installing this checkout's packages in place")
-    words = [word for package in packages for word in ("-e", package)]
+    say("installing this checkout's package in place")
+    # Removes what an older checkout installed under other names; else it takes a few milliseconds.
+    run([uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", wanted], ADVICE, env=QUIET_UV)
     run(
-        [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", *words],
+        [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", "-e", ROOT],
         ADVICE,
         env=QUIET_UV,
     )

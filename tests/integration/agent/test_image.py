@@ -17,6 +17,7 @@ from tests.support.sts import SignatureCheckingSts, metadata_server, random_cred
 
 from connect.aws_identity import SignedRequest, caller, parse
 from connect.core import Caller
+from logferry_protocol import __version__
 
 TAG = "logferry-agent-test"
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
@@ -99,6 +100,11 @@ def test_documented_command_ships_a_container_exactly(image: str, tmp_path: Path
         assert job[:12] in docker("exec", name, "python", "-m", "logferry_agent", "status")
         docker("stop", name)
         assert docker("inspect", "-f", "{{.State.ExitCode}}", name) == "0"
+
+
+def test_label_has_the_version_of_the_agent_inside(image: str) -> None:
+    label = docker("inspect", "-f", '{{index .Config.Labels "org.opencontainers.image.version"}}', image)
+    assert docker("run", "--rm", "--network=none", image, "--version") == label == __version__
 
 
 METRICS = """
