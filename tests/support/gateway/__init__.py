@@ -11,12 +11,14 @@ finds its way back. So this gateway does not use the emulator's WebSocket APIs. 
                                ▲                                           │
                                └───────── POST @connections/{id} ──────────┘
 
-It reads the routes, authorizers, throttles and route responses from template.yaml, makes the connection ids, and
-invokes authorizer, $connect, route and $disconnect through Lambda's own API. There the emulator gives concurrent
-invocations their own processes, as Lambda does, so answers really arrive out of order. The functions' management
-endpoint points here (`repoint`, or the template's parameter `GatewayBase`). All other requests (the HTTP API, DynamoDB,
-ids of connections that the emulator itself holds) pass through unchanged, signature included, so the emulator still
-checks permissions.
+It reads the routes, authorizers, throttles and route responses from template.yaml, and makes the connection ids. It
+invokes authorizer, $connect, route and $disconnect through Lambda's own API, if the function's policy permits it.
+There the emulator gives concurrent invocations their own processes, as Lambda does, so answers really arrive out of
+order. The functions' management endpoint points here (`repoint`, or the template's parameter `GatewayBase`).
+
+All other requests (the HTTP API, DynamoDB, ids of connections that the emulator itself holds) pass through unchanged,
+signature included, so the emulator still checks their permissions. Before that, `http_api.py` keeps the limits of an
+HTTP API, and `permissions.py` asks the policies of the functions behind it: the emulator only stores these policies.
 
 `limits.py` has the enforced limits and their documentation, `faults.py` the faults that can be injected. `python -m
 tests.support.gateway --help` runs one by hand.

@@ -1,8 +1,8 @@
 """`python -m tests.support.gateway --upstream http://127.0.0.1:4566`: run a strict gateway for a local cloud by hand.
 
 It prints one line of JSON with its addresses when it is ready. `GET /_gateway` returns what happened since,
-`PUT /_gateway/faults` sets the faults from now on (the fields of `Faults`), and `POST /_gateway/cut?api=Agents` cuts
-connections.
+`PUT /_gateway/faults` sets the faults from now on (the fields of `Faults`), `POST /_gateway/cut?api=Agents` cuts
+connections, and `POST /_gateway/policies` reads the functions' policies again.
 """
 
 from __future__ import annotations

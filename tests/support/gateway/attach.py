@@ -14,8 +14,9 @@ from tests.support.gateway.events import REGION
 from tests.support.gateway.faults import Faults
 from tests.support.gateway.functions import EmulatorFunctions
 from tests.support.gateway.gateway import BASE, StrictGateway
+from tests.support.gateway.http_api import functions_called_by, http_apis_of
 from tests.support.gateway.limits import Limits
-from tests.support.gateway.template import read_template
+from tests.support.gateway.template import apis_of, load_template
 
 STACK = "logferry"
 EMULATED_TIMEOUT_S = 29
@@ -53,13 +54,16 @@ async def attached_gateway(
     ]
     names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
     limits = limits or Limits()
-    apis = read_template(template)
+    document = load_template(template)
+    apis, http = apis_of(document), http_apis_of(document)
+    called = functions_called_by(apis, http)
     async with (
-        EmulatorFunctions(upstream, names, limits.concurrency, key=access_key) as functions,
+        EmulatorFunctions(upstream, names, called, concurrency=limits.concurrency, key=access_key) as functions,
         StrictGateway(
             apis,
             functions,
-            ids={name: names[name] for name in apis},
+            ids=names,
+            http=http,
             upstream=upstream,
             limits=limits,
             faults=faults,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.gateway import events
 from tests.support.gateway.events import Handshake
+from tests.support.gateway.permissions import websocket_source
 from tests.support.gateway.template import Route, WebSocketApi
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -152,7 +153,8 @@ class Client:
         code = self._socket.close_code
         context["disconnectStatusCode"] = 1006 if code is None else code
         context["disconnectReason"] = self._socket.close_reason or ""
-        await self._gateway.functions.invoke(route.function, {"requestContext": context, "isBase64Encoded": False})
+        event = {"requestContext": context, "isBase64Encoded": False}
+        await self._gateway.invoke_within(route.function, event, self._source(route))
 
     # --- its messages ------------------------------------------------------------------------------------------------
 
@@ -173,7 +175,7 @@ class Client:
         context = self._context(route, "MESSAGE", request_id)
         context["messageId"] = request_id
         event = {"requestContext": context, "body": text, "isBase64Encoded": False}
-        outcome = await gateway.invoke_within(route.function, event)
+        outcome = await gateway.invoke_within(route.function, event, self._source(route))
         if outcome is None:
             self._refuse("Endpoint request timed out", request_id)
             return
@@ -200,6 +202,9 @@ class Client:
     def _refuse(self, message: str, request_id: str) -> None:
         self._gateway.counts[message] += 1
         self.send(json.dumps(events.refusal(message, self.id, request_id)))
+
+    def _source(self, route: Route) -> str:
+        return websocket_source(events.api_arn(self._api_id), self._api.stage, route.key)
 
     def _context(self, route: Route, kind: str, request_id: str) -> dict[str, Any]:
         return events.request_context(self.handshake, self._api_id, self._api.stage, route.key, kind, request_id)

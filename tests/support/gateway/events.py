@@ -94,9 +94,14 @@ def connect_fields(handshake: Handshake) -> dict[str, Any]:
     return fields
 
 
+def api_arn(api_id: str) -> str:
+    """Return the ARN with which those of an API's routes and authorizers begin."""
+    return f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api_id}"
+
+
 def method_arn(api_id: str, stage: str) -> str:
     """Return the resource that an authorizer decides about."""
-    return f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api_id}/{stage}/$connect"
+    return f"{api_arn(api_id)}/{stage}/$connect"
 
 
 def refusal(message: str, connection_id: str, request_id: str) -> dict[str, str]:

@@ -16,9 +16,11 @@ from tests.support.gateway.connection import Client
 from tests.support.gateway.events import Handshake
 from tests.support.gateway.faults import FaultInjector, Faults
 from tests.support.gateway.functions import Functions, Outcome
+from tests.support.gateway.http_api import HttpApi
 from tests.support.gateway.limits import Limits
 from tests.support.gateway.management import Management
-from tests.support.gateway.protocol_switch import ProtocolSwitch
+from tests.support.gateway.permissions import authorizer_source, websocket_source
+from tests.support.gateway.protocol_switch import MAX_HEAD_BYTES, ProtocolSwitch
 from tests.support.gateway.template import WebSocketApi
 from tests.support.gateway.throttle import TokenBucket
 from websockets.asyncio.server import Server, ServerConnection
@@ -44,6 +46,7 @@ class StrictGateway:
         limits: Limits | None = None,
         faults: Faults | None = None,
         clock: Clock | None = None,
+        http: Mapping[str, HttpApi] | None = None,
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -51,7 +54,9 @@ class StrictGateway:
         self.apis = apis
         self.functions = functions
         self.ids = dict(ids) if ids else {name: name.lower() for name in apis}
-        """API ids by the names in the template."""
+        """Physical ids by the names in the template."""
+        self.http = {self.ids[name]: api for name, api in (http or {}).items()}
+        """HTTP APIs by their ids."""
         self.limits = limits or Limits()
         self.faults = faults or Faults()
         """May be replaced while it runs."""
@@ -69,16 +74,19 @@ class StrictGateway:
         self._subprotocols: dict[ServerConnection, str] = {}
         now = self.clock.now()
         self._connects = TokenBucket(self.limits.connects_per_s, self.limits.connect_burst, now)
+        throttled: dict[str, WebSocketApi | HttpApi] = {**apis, **(http or {})}
         self._buckets = {
             name: TokenBucket(self.limits.requests_per_s or api.rate, self.limits.request_burst or api.burst, now)
-            for name, api in apis.items()
+            for name, api in throttled.items()
         }
 
     # --- start and stop ----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> StrictGateway:
         await self._management.open()
-        self._runner = web.AppRunner(self._management.app(), access_log=None)
+        self._runner = web.AppRunner(
+            self._management.app(), access_log=None, max_line_size=MAX_HEAD_BYTES, max_field_size=MAX_HEAD_BYTES
+        )
         await self._runner.setup()
         self._server = Server(self._listen, self._serve)
         await self._server.__aenter__()
@@ -139,12 +147,18 @@ class StrictGateway:
         """Count a message in increments of 32 KB, both ways (https://aws.amazon.com/api-gateway/pricing/)."""
         self.counts["metered"] += -(-size // 32_768) or 1
 
-    def may_pass(self, api: WebSocketApi) -> bool:
+    def may_pass(self, api: WebSocketApi | HttpApi) -> bool:
         """Take a token from the API's throttle."""
         return self._buckets[api.name].take(self.clock.now())
 
-    async def invoke_within(self, function: str, event: dict[str, Any]) -> Outcome | None:
-        """Invoke a function; None when the integration timeout passed while the function runs on."""
+    async def invoke_within(self, function: str, event: dict[str, Any], source_arn: str) -> Outcome | None:
+        """Invoke a function; None when the integration timeout passed while the function runs on.
+
+        `source_arn` names what it is invoked for. The emulator ignores the functions' policies.
+        """
+        if not self.functions.permits(function, source_arn):
+            self.violation(f"{function} may not be invoked for {source_arn}")
+            return Outcome(failed=True, permitted=False)
         self.counts[f"invoke {function}"] += 1
         running = asyncio.ensure_future(self.functions.invoke(function, event))
         self._tasks.add(running)
@@ -233,7 +247,8 @@ class StrictGateway:
             ),
             **events.connect_fields(handshake),
         }
-        outcome = await self.invoke_within(api.authorizer, event)
+        source = authorizer_source(events.api_arn(api_id), self.ids.get(api.authorizer_id, api.authorizer_id))
+        outcome = await self.invoke_within(api.authorizer, event, source)
         if outcome is None or outcome.failed:
             raise RefusedError(500, "Internal server error")
         handshake.authorizer = context_of(outcome.payload, arn, self.limits.authorizer_bytes)
@@ -246,9 +261,12 @@ class StrictGateway:
             return
         context = events.request_context(handshake, api_id, api.stage, "$connect", "CONNECT", events.new_request_id())
         event = {"requestContext": context, "isBase64Encoded": False, **events.connect_fields(handshake)}
-        outcome = await self.invoke_within(route.function, event)
+        source = websocket_source(events.api_arn(api_id), api.stage, route.key)
+        outcome = await self.invoke_within(route.function, event, source)
         if outcome is None:
             raise RefusedError(504, "Endpoint request timed out")
+        if not outcome.permitted:
+            raise RefusedError(500, "Internal server error")
         payload = outcome.payload
         if outcome.failed or not isinstance(payload, dict) or not isinstance(payload.get("statusCode"), int):
             raise RefusedError(502, "Internal server error")

@@ -1,7 +1,7 @@
 """The limits that API Gateway enforces, with their documentation.
 
 QUOTA is https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-
-limits-table.html.
+limits-table.html. HTTP is https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html.
 """
 
 from __future__ import annotations
@@ -23,13 +23,19 @@ class Limits:
     """QUOTA: connection duration."""
     integration_s: float = 29.0
     """QUOTA: integration timeout, for every integration type."""
+    http_integration_s: float = 30.0
+    """HTTP: maximum integration timeout, answered 503."""
+    http_body_bytes: int = 10 * 1024**2
+    """HTTP: payload size."""
+    http_head_bytes: int = 10_240
+    """HTTP: total combined size of request line and header values."""
     url_chars: int = 4096
     """QUOTA: URL length of a WebSocket API."""
     connects_per_s: float = 500.0
     """QUOTA: new connections per second, account and Region."""
     connect_burst: int = 500
     requests_per_s: float | None = None
-    """Messages a second of one API; None: the template's ThrottlingRateLimit."""
+    """Messages or requests a second of one API; None: the template's ThrottlingRateLimit."""
     request_burst: int | None = None
     authorizer_bytes: int = 8 * 1024
     """QUOTA: authorizer result size."""

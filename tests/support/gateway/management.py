@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
+from tests.support.gateway.http_api import refused_sources
 from yarl import URL
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Management:
         app.router.add_get("/_gateway", self._state)
         app.router.add_put("/_gateway/faults", self._set_faults)
         app.router.add_post("/_gateway/cut", self._cut)
+        app.router.add_post("/_gateway/policies", self._read_policies)
         app.router.add_route("*", "/_aws/execute-api/{api}/{stage}/@connections/{id}", self._connections)
         app.router.add_route("*", "/{rest:(?s:.*)}", self._pass_on)
         return app
@@ -158,6 +160,11 @@ class Management:
                 client.cut()
         return web.Response(status=204)
 
+    async def _read_policies(self, _request: web.Request) -> web.StreamResponse:
+        """Read the functions' policies again, after somebody changed them."""
+        await self._gateway.functions.read_policies()
+        return web.Response(status=204)
+
     # --- everything else ---------------------------------------------------------------------------------------------
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
@@ -175,15 +182,52 @@ class Management:
                 assert request.transport is not None
                 request.transport.abort()
             return answer
-        if request.path.startswith("/_aws/execute-api/") and dice.happens("throttle http", faults.http_throttle):
-            return web.json_response({"message": "Too Many Requests"}, status=429)
         if not request.path.startswith("/_aws/execute-api/"):
             return await self._forward(request, body)
+        refused = self._refused(request, body)
+        if refused is not None:
+            return refused
         # The emulator would start a process for each waiting request, until none of them advances.
         async with self._turns:
             if request.transport is None or request.transport.is_closing():
                 return web.Response(status=499)
-            return await self._forward(request, body)
+            return await self._in_time(request, body)
+
+    def _refused(self, request: web.Request, body: bytes) -> web.Response | None:
+        """Return what an HTTP API answers itself, before any function runs."""
+        gateway, limits = self._gateway, self._gateway.limits
+        if gateway.dice.happens("throttle http", gateway.faults.http_throttle):
+            return _http_error(429, "Too Many Requests")
+        _, _, api_id, *rest = request.path.lstrip("/").split("/")
+        api = gateway.http.get(api_id)
+        if api is None:
+            return None
+        if not gateway.may_pass(api):
+            return _http_error(429, "Too Many Requests")
+        if len(body) > limits.http_body_bytes:
+            return _http_error(413, "Request Entity Too Large")
+        if _head_bytes(request) > limits.http_head_bytes:
+            return _http_error(431, "Request Header Fields Too Large")
+        route = api.route_for(request.method, "/".join(rest))
+        if route is None:
+            return _http_error(404, "Not Found")
+        refused = refused_sources(api, route, gateway.ids, gateway.functions)
+        if refused:
+            gateway.violation(f"{request.method} {request.path}: no permission for {', '.join(refused)}")
+            return _http_error(500, "Internal Server Error")
+        return None
+
+    async def _in_time(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        """Pass a request on; the function runs on after the timeout."""
+        answer = asyncio.ensure_future(self._forward(request, body))
+        clock, limits = self._gateway.clock, self._gateway.limits
+        limit = asyncio.ensure_future(clock.sleep_until(clock.now() + limits.http_integration_s))
+        await asyncio.wait({answer, limit}, return_when=asyncio.FIRST_COMPLETED)
+        limit.cancel()
+        if not answer.done():
+            self._gateway.spawn(_outcome_of(answer))
+            return _http_error(503, "Service Unavailable")
+        return answer.result()
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         """Pass a request on unchanged, with its Host: signatures cover it."""
@@ -208,6 +252,20 @@ class Management:
 
 def _error(status: int, kind: str, message: str) -> web.Response:
     return web.json_response({"message": message}, status=status, headers={"x-amzn-ErrorType": kind})
+
+
+def _http_error(status: int, message: str) -> web.Response:
+    """Return an error of the HTTP API's own. Its documents have the message alone."""
+    return web.json_response({"message": message}, status=status)
+
+
+def _head_bytes(request: web.Request) -> int:
+    """Return the size of the request line and of all header values, as the quota counts them."""
+    return len(request.method) + len(request.raw_path) + sum(len(value.encode()) for value in request.headers.values())
+
+
+async def _outcome_of(answer: asyncio.Future[web.StreamResponse]) -> None:
+    await answer
 
 
 def _table_throttled() -> web.Response:

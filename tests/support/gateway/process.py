@@ -41,6 +41,10 @@ class GatewayProcess:
         """Set the faults from now on; none without arguments."""
         httpx.put(f"{self.url}/_gateway/faults", json=shares, timeout=60).raise_for_status()
 
+    def read_policies(self) -> None:
+        """Let it read the functions' policies again."""
+        httpx.post(f"{self.url}/_gateway/policies", timeout=60).raise_for_status()
+
     def state(self) -> dict[str, Any]:
         """Return what happened so far."""
         return dict(httpx.get(f"{self.url}/_gateway", timeout=60).json())

@@ -39,6 +39,8 @@ class WebSocketApi:
     identity_sources: tuple[str, ...]
     rate: float
     burst: int
+    authorizer_id: str = ""
+    """The logical id that SAM gives the authorizer's resource."""
 
     def route_for(self, text: str) -> Route | None:
         """Return the route of a message: the one that its body names, else `$default`, else none.
@@ -75,10 +77,14 @@ def _tag(loader: yaml.Loader, suffix: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _tag)
 
 
+def load_template(path: Path) -> dict[str, Any]:
+    """Return the template as data."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # type: ignore[no-any-return]
+
+
 def read_template(path: Path) -> dict[str, WebSocketApi]:
     """Return every WebSocket API of the template by its logical id."""
-    document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    return apis_of(document)
+    return apis_of(load_template(path))
 
 
 def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
@@ -112,11 +118,13 @@ def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
             routes=routes,
             authorizer=auth["AuthArn"]["Fn::GetAtt"][0] if auth.get("AuthType") == "CUSTOM" else None,
             identity_sources=tuple(auth.get("IdentitySource", ())),
-            rate=float(_value(settings.get("ThrottlingRateLimit", 10_000), parameters)),
-            burst=int(_value(settings.get("ThrottlingBurstLimit", 5_000), parameters)),
+            rate=float(value_of(settings.get("ThrottlingRateLimit", 10_000), parameters)),
+            burst=int(value_of(settings.get("ThrottlingBurstLimit", 5_000), parameters)),
+            authorizer_id=f"{name}ConnectAuthorizer",
         )
     return apis
 
 
-def _value(given: Any, parameters: Mapping[str, Any]) -> Any:
+def value_of(given: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return a value, or the default of the parameter that it names."""
     return parameters[given["Ref"]]["Default"] if isinstance(given, dict) else given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,8 @@ Resources:
     Properties: {ApiId: {Ref: Chat}, RouteId: {Ref: ChatEchoRoute}, RouteResponseKey: $default}
 """
 
+Policies = Mapping[str, Mapping[str, Any]]
+
 
 @dataclass
 class StubFunctions:
@@ -58,7 +60,7 @@ class StubFunctions:
     echo: Callable[[dict[str, Any]], Any] = field(default=lambda event: {"statusCode": 200, "body": event["body"]})
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def functions(self) -> HandlerFunctions:
+    def functions(self, policies: Policies | None = None) -> HandlerFunctions:
         def run(name: str) -> Callable[[dict[str, Any]], Any]:
             def handler(event: dict[str, Any]) -> Any:
                 self.asked.append((name, event))
@@ -66,7 +68,7 @@ class StubFunctions:
 
             return handler
 
-        return HandlerFunctions({"Guard": run("guard"), "Door": run("door"), "Echo": run("echo")})
+        return HandlerFunctions({"Guard": run("guard"), "Door": run("door"), "Echo": run("echo")}, policies)
 
     def kinds(self, name: str = "door") -> list[str]:
         """Return the kinds of events that a function received."""
@@ -121,11 +123,12 @@ async def open_chat() -> AsyncIterator[Open]:
             clock: ManualClock | None = None,
             seed: int = 1,
             template: str = TEMPLATE,
+            policies: Policies | None = None,
         ) -> GatewayHarness:
             stage = stage or StubFunctions()
             gateway = StrictGateway(
                 apis_of(yaml.safe_load(template)),
-                stage.functions(),
+                stage.functions(policies),
                 limits=limits,
                 faults=faults,
                 clock=clock,
