@@ -73,6 +73,7 @@ expressions:
 validate:
 	.venv-sam/bin/sam validate --lint --template template.yaml --region eu-west-1
 	.venv-sam/bin/sam validate --lint --template infra/agent/ecs.yaml --region eu-west-1
+	.venv-sam/bin/sam validate --lint --template infra/agent/ec2.yaml --region eu-west-1
 	.venv-sam/bin/sam validate --lint --template infra/nested/watch.yaml --region eu-west-1
 
 web: setup ## run the viewer's tests (vitest)

@@ -7,10 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from logferry_protocol import __version__
 
 from .edge.health import ask
+
+if TYPE_CHECKING:
+    import argparse
 
 SPOOL_DIR = "/var/lib/logferry"
 
@@ -26,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if argv is None else argv)
     # The image's health check runs every 30 s, so it must not load the whole agent.
-    if given == ["health"]:
-        return health()
+    if given in (["health"], ["health", "--live"]):
+        return health(live=len(given) > 1)
     # What the imports create stays. Searching it for garbage takes a tenth of the start, and of every full collection
     # later.
     gc.disable()
@@ -37,21 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.enable()
 
 
-def health() -> int:
-    """Print the health of the agent that uses this spool folder, and return the exit status: 0 when it is healthy."""
-    folder = Path(os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
+def health(folder: Path | None = None, *, live: bool = False) -> int:
+    """Print the health of the agent that uses a spool folder.
+
+    Args:
+        folder: the spool's folder; None for the environment's.
+        live: fail only where a restart of the agent helps. A cloud that refuses the agent, or cannot be reached, is no
+            such reason. An orchestrator that replaces unhealthy tasks would replace them for ever.
+
+    Returns:
+        The exit status: 0 when it is healthy.
+    """
+    folder = folder or Path(os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
     try:
-        status, body = ask(folder, "/healthz")
+        status, body = ask(folder, "/livez" if live else "/healthz")
     except OSError as error:
         status, body = 503, f"no agent answers in {folder}: {error}\n".encode()
     sys.stdout.write(body.decode())
     return 0 if status == 200 else 1
 
 
-def _main(given: list[str]) -> int:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with a flag for each setting."""
     import argparse  # noqa: PLC0415 - see main
 
-    from .settings import SettingsError, add_flags, effective_lines, flags_of, load, misspelled_names  # noqa: PLC0415
+    from .settings import add_flags  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="logferry agent", description="Deliver every line of every container to Logferry, exactly once."
@@ -62,12 +76,21 @@ def _main(given: list[str]) -> int:
         "--config", metavar="FILE", help="read settings from this TOML file (also LOGFERRY_CONFIG_FILE)"
     )
     parser.add_argument("--check-config", action="store_true", help="check the settings, print them, and exit")
+    parser.add_argument("--live", action="store_true", help="health: fail only where a restart of the agent helps")
     parser.add_argument("--json", action="store_true", help="print the status as JSON")
     parser.add_argument("--version", action="version", version=__version__)
     add_flags(parser)
-    arguments = parser.parse_args(given)
+    return parser
+
+
+def _main(given: list[str]) -> int:
+    from .settings import SettingsError, effective_lines, flags_of, load, misspelled_names  # noqa: PLC0415
+
+    arguments = build_parser().parse_args(given)
     flags = flags_of(arguments)
-    if arguments.command != "run":
+    if arguments.command == "health":
+        return health(Path(flags["spool_dir"]) if "spool_dir" in flags else None, live=arguments.live)
+    if arguments.command == "status":
         from .edge.status_and_logging import print_status  # noqa: PLC0415
 
         folder = Path(flags.get("spool_dir") or os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)

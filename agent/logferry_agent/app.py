@@ -106,6 +106,7 @@ class Agent:
         pages = {
             "/metrics": self._metrics_page,
             "/healthz": self._health_page,
+            "/livez": self._live_page,
             "/readyz": self._ready_page,
             "/status": self._status_page,
         }
@@ -161,6 +162,16 @@ class Agent:
         # A parked job is reported, but is no reason to restart the agent: the other jobs continue.
         lines = (found or ["ok"]) + [f"parked: {job}" for job in self.pipeline.parked()]
         return (503 if found else 200), "text/plain", "\n".join(lines).encode("utf-8", "backslashreplace") + b"\n"
+
+    def _live_page(self) -> tuple[int, str, bytes]:
+        """Return 503 only where a restart of the process helps."""
+        if self.pipeline.alive:
+            return 200, "text/plain", b"alive\n"
+        return (
+            503,
+            "text/plain",
+            f"the pipeline stopped: {self.pipeline.failure!r}\n".encode("utf-8", "backslashreplace"),
+        )
 
     def _ready_page(self) -> tuple[int, str, bytes]:
         ready = self.socket.status.connected and not self.problems()

@@ -35,9 +35,13 @@ Sizes may be written as `512m` or `1g`, and lists with commas.
 _METRICS_HEAD = """# The agent's metrics
 
 The agent serves its metrics in Prometheus' text format at `/metrics`, on the address in the setting
-`metrics_address`. The same address serves `/healthz` (503 with the reasons while something keeps
-the agent from working) and `/readyz` (200 while the agent is connected and healthy). Names follow
-vector's instrumentation specification.
+`metrics_address`. The same address serves three pages for probes. Names follow vector's
+instrumentation specification.
+
+- `/healthz` answers 503, with the reasons, while something keeps the agent from working.
+- `/readyz` answers 200 while the agent is connected and healthy.
+- `/livez` answers 503 only where a restart of the agent helps. A cloud that refuses the agent is no
+  such reason. `logferry agent health --live` asks for it.
 
 | metric | kind | meaning |
 |---|---|---|

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 from logferry_agent.docs_reference import metrics_page, page
 from logferry_protocol.schema import schema
@@ -56,6 +57,34 @@ class GeneratedSection(GeneratedFile):
         return f"{before}{start}\n{self.render()}\n{end}{after}"
 
 
+@dataclass(frozen=True, slots=True)
+class GeneratedBlock(GeneratedSection):
+    """A part of a file whose comments begin with `#`, between the comments `# generated: NAME` and `# end: NAME`.
+
+    Its lines are indented as the first comment is.
+    """
+
+    def content(self, current: str) -> str:
+        """Return the file with new lines between the comments.
+
+        Raises:
+            GenerateError: the file does not have the two comments.
+        """
+        start, end = f"# generated: {self.name}\n", f"# end: {self.name}\n"
+        before, found_start, rest = current.partition(start)
+        _, found_end, after = rest.partition(end)
+        if not found_start or not found_end:
+            raise GenerateError(f"{self.path} needs the lines {start.strip()} and {end.strip()}: add them")
+        space = before[before.rindex("\n") + 1 :]
+        return f"{before}{start}{indent(self.render(), space)}{space}{end}{after}"
+
+
+def _user_data() -> str:
+    """Return the part of the EC2 user data that follows its values."""
+    text = (HOME / "infra" / "agent" / "ec2-user-data.sh").read_text()
+    return text[text.index("# A new instance's role") :]
+
+
 def _schema_text() -> str:
     return json.dumps(schema(), indent=2, sort_keys=True) + "\n"
 
@@ -90,6 +119,7 @@ FILES: tuple[GeneratedFile, ...] = (
     GeneratedFile(
         "web/src/text/eventSentences.ts", "protocol/logferry_protocol/event_sentences.py", sentences_typescript
     ),
+    GeneratedBlock("infra/agent/ec2.yaml", "infra/agent/ec2-user-data.sh", _user_data, "user data"),
     GeneratedFile("web/src/limits.ts", "protocol/logferry_protocol/limits.py", limits_typescript),
     GeneratedFile("web/src/protocol.ts", "protocol/logferry_protocol/", _protocol_types),
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+from logferry_agent.__main__ import build_parser
 from logferry_agent.settings import Settings
 from logferry_cli.app import COMMANDS, build
 
@@ -91,11 +92,7 @@ def test_documented_commands_and_options_exist(page: Path) -> None:
         command = command_at(names)
         assert command is not None, f"logferry {' '.join(names)}"
         if names[0] == "agent":
-            known = {
-                "--check-config",
-                "--version",
-                *(f"--{field.replace('_', '-')}" for field in Settings.model_fields),
-            }
+            known = {option for action in build_parser()._actions for option in action.option_strings}
         else:
             known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
         assert set(options) <= known, f"logferry {' '.join(names)}"

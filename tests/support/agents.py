@@ -51,9 +51,9 @@ class AgentProcess:
         self.process.send_signal(how)
         return self.process.wait(60)
 
-    def ask(self, command: str) -> tuple[int, str]:
+    def ask(self, *command: str) -> tuple[int, str]:
         """Run `logferry agent status` or `health`; return exit status and output."""
-        words = [sys.executable, "-m", "logferry_agent", command]
+        words = [sys.executable, "-m", "logferry_agent", *command]
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 

@@ -1,4 +1,6 @@
-"""The agent's HTTP server: /metrics, /healthz, /readyz and /status, on a unix socket and optionally a TCP address.
+"""The agent's HTTP server, on a unix socket and optionally a TCP address.
+
+Its pages are /metrics, /healthz, /livez, /readyz and /status.
 
 The unix socket is in the spool's folder, so that `logferry agent status` and the image's health check need no port.
 /status names every container and is served on the socket alone, because anyone may connect to a port.

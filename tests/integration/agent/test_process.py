@@ -84,6 +84,7 @@ def test_agent_reports_its_health(sink: FakeIngestProcess, job: tuple[str, str],
         assert "TROUBLE  the cloud does not accept the agent's key: create a new one" in said
         assert samples(port)["connection_failed_total", ""] >= 1
         assert agent.ask("health")[0] == 1
+        assert agent.ask("health", "--live") == (0, "alive\n"), "a restart would not help"
 
         sink.faults()
         wait_until(lambda: page(port, "/healthz") == (200, "ok\n"))

@@ -78,3 +78,14 @@ def test_health_names_parked_jobs_and_stays_healthy(monkeypatch: pytest.MonkeyPa
         503,
         b"the spool's disk cannot be written\nparked: web: its lines cannot be processed\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("alive", "answer"), [(True, (200, b"alive\n")), (False, (503, b"the pipeline stopped: ValueError()\n"))]
+)
+def test_liveness_asks_only_whether_a_restart_helps(alive: bool, answer: tuple[int, bytes]) -> None:
+    """What the cloud says does not count."""
+    agent = app.Agent.__new__(app.Agent)
+    agent.pipeline = cast(Any, SimpleNamespace(alive=alive, failure=ValueError()))
+    agent.socket = cast(Any, SimpleNamespace(status=SimpleNamespace(connected=False, refused=True, error="refused")))
+    assert agent._live_page()[::2] == answer
