@@ -6,10 +6,33 @@ import pytest
 from tests.support import templates
 
 
+def taken(node: Any, *, own_data: bool) -> Any:
+    """Return a part of the template as it is with tables of its own, or over those of an earlier deployment."""
+    if isinstance(node, dict):
+        match node.get("Fn::If"):
+            case ["OwnData", own, existing]:
+                return taken(own if own_data else existing, own_data=own_data)
+        return {name: taken(value, own_data=own_data) for name, value in node.items()}
+    return [taken(value, own_data=own_data) for value in node] if isinstance(node, list) else node
+
+
 @pytest.fixture(scope="session")
-def template() -> dict[str, Any]:
-    """Provide template.yaml."""
+def written_template() -> dict[str, Any]:
+    """Provide template.yaml as it is written."""
     return templates.load("template.yaml")
+
+
+@pytest.fixture(scope="session")
+def template(written_template: dict[str, Any]) -> dict[str, Any]:
+    """Provide template.yaml as it is by default, with tables and an archive of its own."""
+    return taken(written_template, own_data=True)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def adopting_resources(written_template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Provide the resources of a deployment over the data of an earlier one."""
+    resources: dict[str, dict[str, Any]] = taken(written_template, own_data=False)["Resources"]
+    return {name: resource for name, resource in resources.items() if resource.get("Condition") != "OwnData"}
 
 
 @pytest.fixture(scope="session")

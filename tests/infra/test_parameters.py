@@ -17,6 +17,11 @@ from publish import core
 
 OTHER: Final = {
     "AlarmTopic": "arn:aws:sns:eu-west-1:123456789012:alarms",
+    "ExistingArchiveBucket": "old-archive",
+    "ExistingLogStream": "arn:aws:dynamodb:eu-west-1:123456789012:table/old-log/stream/2026-11-30T19:00:00.000",
+    "ExistingLogTable": "old-log",
+    "ExistingRegistryStream": "arn:aws:dynamodb:eu-west-1:123456789012:table/old-reg/stream/2026-11-30T19:00:00.000",
+    "ExistingRegistryTable": "old-reg",
     "GatewayBase": "http://127.0.0.1:4566/_aws/execute-api",
     "IdentityRegions": "eu-west-1,us-east-1",
     "OidcAdminGroup": "admins",
@@ -35,6 +40,10 @@ NEEDED: Final = {
     **{
         name: {"OidcIssuer": "https://issuer.example"}
         for name in ("OidcClientId", "OidcScope", "OidcToken", "OidcLogout")
+    },
+    **{
+        f"Existing{name}": {"ExistingLogTable": "old"}
+        for name in ("LogStream", "RegistryTable", "RegistryStream", "ArchiveBucket")
     },
     "AlarmTopic": {"Monitoring": "on"},
 }
@@ -64,9 +73,9 @@ def both(template: Document, parameter: str) -> tuple[dict[str, Document], dict[
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
-def test_changed_configuration_of_the_viewer_is_published(template: Document, parameter: str) -> None:
+def test_changed_configuration_of_the_viewer_is_published(written_template: Document, parameter: str) -> None:
     """What `publish` is given, by its environment or by the resource, changes only together with the resource."""
-    before, after = both(template, parameter)
+    before, after = both(written_template, parameter)
     if "PublishedViewer" not in after:
         return  # a local cloud serves the viewer itself
     environments = [found["Publish"]["Properties"]["Environment"] for found in (before, after)]
@@ -105,10 +114,10 @@ def test_published_configuration_has_what_the_viewer_reads(template: Document) -
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
-def test_parameter_changes_a_property_of_a_resource_that_stays(template: Document, parameter: str) -> None:
+def test_parameter_changes_a_property_of_a_resource_that_stays(written_template: Document, parameter: str) -> None:
     """A parameter that only adds or removes resources may count as no change: `sam deploy` would silently do nothing.
 
     The emulator's change sets are so (docs/aws.md has what is known of AWS's).
     """
-    before, after = both(template, parameter)
+    before, after = both(written_template, parameter)
     assert any(before[name]["Properties"] != after[name]["Properties"] for name in before.keys() & after.keys())

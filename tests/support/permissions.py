@@ -47,7 +47,11 @@ class _Loader(yaml.SafeLoader):
 def _plain(loader: Any, _suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return node.value
-    return loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        values = loader.construct_sequence(node)
+        # By default, a deployment has tables of its own.
+        return values[1] if values[0] == "OwnData" else values
+    return loader.construct_mapping(node)
 
 
 _Loader.add_multi_constructor("!", _plain)
