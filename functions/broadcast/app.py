@@ -1,6 +1,7 @@
 """Serves the streams' events: sends batches and changes to subscribers, and answers which records failed."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
@@ -59,6 +60,7 @@ def build_handler(
             for part in core.fan_out_events(job, frames, others):
                 fan_out(json.dumps(part).encode())
         send(job, frames, here)
+        _count_batches(metrics, batches, delivery.clock.now_ms())
         try:
             lists.send_growth(job, batches)
         except Exception:
@@ -66,10 +68,9 @@ def build_handler(
             logger.exception("lists could not be sent a job's new batches", extra={"job": job})
 
     def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
-        outcomes = delivery.deliver(subscribers, frames, job)
-        for outcome in set(outcomes):
+        for outcome, count in Counter(delivery.deliver(subscribers, frames, job)).items():
             name = f"Viewers{outcome.title().replace('_', '')}"
-            metrics.add_metric(name=name, unit=MetricUnit.Count, value=outcomes.count(outcome))
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
 
     def attempt(sequence_numbers: list[str], work: Callable[[], None]) -> dict[str, Exception]:
         try:
@@ -117,3 +118,11 @@ def build_handler(
         return process_partial_response(dict(event), raise_failure, processor, context)
 
     return handler
+
+
+def _count_batches(metrics: Metrics, batches: list[Mapping[str, Any]], now_ms: int) -> None:
+    """Count batches that left the stream, and how long after they were stored."""
+    metrics.add_metric(name="BatchesBroadcast", unit=MetricUnit.Count, value=len(batches))
+    for batch in batches:
+        if isinstance(received := batch.get("received"), int):
+            metrics.add_metric(name="BroadcastDelay", unit=MetricUnit.Milliseconds, value=max(0, now_ms - received))

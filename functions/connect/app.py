@@ -92,7 +92,7 @@ def build_handler(
         from .message_handler import MessageHandler  # noqa: PLC0415
 
         principal = from_context(event["requestContext"].get("authorizer"))
-        messages = MessageHandler(store, agents, now_ms, logger)
+        messages = MessageHandler(store, agents, now_ms, logger, metrics)
         body = messages.answer(event["requestContext"]["connectionId"], principal, event.get("body") or "")
         return {"statusCode": 200, "body": body}
 

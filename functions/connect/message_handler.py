@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel
 
 from logferry_protocol.errors import ErrorCode, MalformedMessageError
@@ -37,8 +38,11 @@ _watched_until: dict[str, int] = {}
 class MessageHandler:
     """Answers one viewer's message at a time."""
 
-    def __init__(self, store: Store, agents: Callable[[], Post], now_ms: Callable[[], int], logger: Logger) -> None:
+    def __init__(
+        self, store: Store, agents: Callable[[], Post], now_ms: Callable[[], int], logger: Logger, metrics: Metrics
+    ) -> None:
         self._store, self._agents, self._now_ms, self._logger = store, agents, now_ms, logger
+        self._metrics = metrics
 
     def answer(self, connection: str, principal: Principal, raw: str) -> str:
         """Return the frame that answers a frame.
@@ -64,6 +68,8 @@ class MessageHandler:
                     self._store.remove_subscription(message.job, connection)
                 return encode(Unsubscribed(id=message.id))
             case Ping():
+                # The metric gives the connected viewers, and their minutes.
+                self._metrics.add_metric(name="Pings", unit=MetricUnit.Count, value=1)
                 return encode(self._pong(connection, message))
 
     def _subscribe(self, connection: str, principal: Principal, message: Subscribe) -> BaseModel:

@@ -5,6 +5,7 @@ and only when `first` follows the tip. So the put is a compare-and-set on the ti
 told.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -12,6 +13,7 @@ from typing import Any, Final, Literal
 from logferry_protocol.batch import STREAM_OF, decode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
+from logferry_protocol.event_sentences import GapReason
 from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.job import LifeCycle
 from logferry_protocol.limits import MAX_SEQUENCE
@@ -27,8 +29,8 @@ SLOW_DOWN_MS: Final = 1_000
 """How long an agent is asked to wait when a table throttles, in milliseconds."""
 
 
-def check_batch(batch: Batch, now_ms: int) -> int:
-    """Check that a batch holds what it says, decompressing its body within bounds. Return the number of its gaps.
+def check_batch(batch: Batch, now_ms: int) -> Counter[GapReason]:
+    """Check that a batch holds what it says, decompressing its body within bounds. Return its gaps by reason.
 
     Raises:
         BatchError: the batch does not hold what it says; the code says how.
@@ -45,7 +47,8 @@ def check_batch(batch: Batch, now_ms: int) -> int:
     if batch.end > now_ms * 1000 + CLOCK_SKEW_US:
         raise BatchError("time_out_of_range", "an entry is more than a day in the future")
     entries = zip(columns.texts, columns.streams, strict=True)
-    return sum(STREAM_OF[stream] == "system" and isinstance(decode_event(text), Gap) for text, stream in entries)
+    events = (decode_event(text) for text, stream in entries if STREAM_OF[stream] == "system")
+    return Counter(event.reason for event in events if isinstance(event, Gap))
 
 
 def _utf8_length(text: str) -> int:

@@ -1,15 +1,16 @@
 """Does what agents' messages ask for, between core's decisions and the store's reads and writes."""
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from logferry_protocol.errors import BatchError
+from logferry_protocol.event_sentences import GapReason
 from logferry_protocol.job import job_id
 from logferry_protocol.limits import MAX_DURATION_MS
 from logferry_protocol.messages import (
@@ -97,7 +98,8 @@ class Service:
         self._instances[connection] = message.instance
         while len(self._instances) > _REMEMBERED:
             self._instances.popitem(last=False)
-        jobs = self._executor.map(lambda job: self._open_job(principal, message.instance, job), message.jobs)
+        jobs = list(self._executor.map(lambda job: self._open_job(principal, message.instance, job), message.jobs))
+        self._count_failures(sum(job.error == "internal" for job in jobs))
         refused = [
             OpenedJob(job=part.job, error="malformed", message=short_sentence(part.detail)) for part in malformed
         ]
@@ -154,8 +156,7 @@ class Service:
         outcomes = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
         results = [result for result, _ in outcomes]
         self._count(message.batches, results)
-        if gaps := sum(gaps for result, gaps in outcomes if result.outcome == "stored"):
-            self._metrics.add_metric(name="GapsStored", unit=MetricUnit.Count, value=gaps)
+        self._count_gaps(sum((gaps for result, gaps in outcomes if result.outcome == "stored"), Counter()))
         throttled = any(result.reason == "throttled" for result in results)
         slow_down = core.SLOW_DOWN_MS if throttled else None
         return Ingested(id=message.id, results=[*results, *refused], slow_down=slow_down)
@@ -169,19 +170,19 @@ class Service:
         day = time.strftime("%Y-%m-%d", time.gmtime(now_s))
         return self._store.add_usage(principal.name, day, size, now_s + 7 * 86_400) > principal.daily_bytes
 
-    def _store_batch(self, principal: Principal, batch: Batch) -> tuple[Result, int]:
-        """Store a batch. Return its result and the number of its gaps."""
+    def _store_batch(self, principal: Principal, batch: Batch) -> tuple[Result, Counter[GapReason]]:
+        """Store a batch. Return its result and its gaps by reason."""
         job = job_id(principal.name, batch.job)
         try:
             gaps = core.check_batch(batch, self._now_ms())
             return self._put_or_compare(job, batch), gaps
         except BatchError as error:
-            return core.rejected_result(batch, error.code, error.detail), 0  # type: ignore[arg-type]
+            return core.rejected_result(batch, error.code, error.detail), Counter()  # type: ignore[arg-type]
         except ThrottledError:
-            return core.rejected_result(batch, "throttled", "the table is throttled"), 0
+            return core.rejected_result(batch, "throttled", "the table is throttled"), Counter()
         except Exception:
             self._logger.exception("a batch could not be stored", extra={"job": job})
-            return core.rejected_result(batch, "internal", "the request failed on the server"), 0
+            return core.rejected_result(batch, "internal", "the request failed on the server"), Counter()
 
     def _put_or_compare(self, job: str, batch: Batch) -> Result:
         position = self._tips.get(job)
@@ -209,14 +210,34 @@ class Service:
         return core.rejected_result(batch, "out_of_sequence", f"the batch does not follow the tip {tip}", tip)
 
     def _count(self, batches: list[Batch], results: list[Result]) -> None:
+        self._count_failures(sum(result.reason == "internal" for result in results))
         for batch, result in zip(batches, results, strict=True):
             self._metrics.add_metric(name=f"Batches{result.outcome.capitalize()}", unit=MetricUnit.Count, value=1)
             if result.outcome == "stored":
                 self._metrics.add_metric(name="BytesStored", unit=MetricUnit.Bytes, value=len(batch.body))
+                self._metrics.add_metric(name="RawBytesStored", unit=MetricUnit.Bytes, value=batch.raw)
                 self._metrics.add_metric(name="EntriesStored", unit=MetricUnit.Count, value=batch.count)
+                delay_ms = max(0, self._now_ms() - batch.end // 1000)
+                self._metrics.add_metric(name="StoreDelay", unit=MetricUnit.Milliseconds, value=delay_ms)
             elif result.outcome in {"conflict", "rejected"}:
                 extra = {"job": batch.job, "first": batch.first, "outcome": result.outcome, "reason": result.reason}
                 self._logger.warning("a batch was not stored", extra=extra)
+
+    def _count_gaps(self, gaps: Counter[GapReason]) -> None:
+        """Count gaps in all, for the alarm, and by reason, for the dashboard."""
+        if not gaps:
+            return
+        self._metrics.add_metric(name="GapsStored", unit=MetricUnit.Count, value=gaps.total())
+        for reason, count in gaps.items():
+            namespace = self._metrics.namespace
+            with single_metric(name="GapsStored", unit=MetricUnit.Count, value=count, namespace=namespace) as metric:
+                metric.add_dimension(name="service", value=str(self._metrics.service))
+                metric.add_dimension(name="reason", value=reason)
+
+    def _count_failures(self, parts: int) -> None:
+        """Count parts of a request that failed here. The answer says so, and Lambda sees no error."""
+        if parts:
+            self._metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=parts)
 
     def _report_malformed(self, metric: str, malformed: Sequence[MalformedPart]) -> None:
         if malformed:
@@ -263,7 +284,8 @@ class Service:
         )
 
     def ping(self, principal: Principal, connection: str, message: Ping) -> Pong:
-        """Record that the instance is alive."""
+        """Record that the instance is alive. The metric gives the connected agents, and their minutes."""
+        self._metrics.add_metric(name="Pings", unit=MetricUnit.Count, value=1)
         # Another process of this function may have served `open`. Then the registry knows the instance.
         instance = self._instances.get(connection) or self._store.instance_of(connection)
         if instance is not None:

@@ -101,7 +101,7 @@ class Page:
         found = set(_ANCHOR_IN_HTML.findall(self.source))
         for opening, content in pairwise(self.tokens):
             if opening.type == "heading_open":
-                slug = anchor = _slug(_text_of(content))
+                slug = anchor = slug_of(_text_of(content))
                 repeated = 0
                 while anchor in found:
                     repeated += 1
@@ -138,7 +138,7 @@ def _text_of(token: Token) -> str:
     ).strip()
 
 
-def _slug(heading: str) -> str:
+def slug_of(heading: str) -> str:
     """Return a heading's anchor by GitHub's rule: lower case, no punctuation, a hyphen for each space."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 

@@ -15,6 +15,7 @@ from query.routes import openapi
 
 from .event_sentences import events_table, gap_reasons_table, sentences_typescript
 from .limits import limits_table, limits_typescript
+from .runbook import runbook_page
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -120,6 +121,7 @@ FILES: tuple[GeneratedFile, ...] = (
         "web/src/text/eventSentences.ts", "protocol/logferry_protocol/event_sentences.py", sentences_typescript
     ),
     GeneratedBlock("infra/agent/ec2.yaml", "infra/agent/ec2-user-data.sh", _user_data, "user data"),
+    GeneratedFile("web/public/runbook.html", "docs/alarms.md", runbook_page),
     GeneratedFile("web/src/limits.ts", "protocol/logferry_protocol/limits.py", limits_typescript),
     GeneratedFile("web/src/protocol.ts", "protocol/logferry_protocol/", _protocol_types),
 )

@@ -44,6 +44,19 @@ def test_subscribers_get_new_batches_and_others_do_not(cloud: Cloud, agent: Sock
     assert [(each["first"], each["count"]) for each in message["batches"]] == [(1, 3)]
 
 
+def test_batches_and_their_delay_are_counted(cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also without a viewer: an alarm compares what was stored with what left the stream."""
+    cloud.stream()
+    cloud.send(agent, 1)
+    cloud.send(agent, 4)
+    cloud.now_ms += 1_500
+    capsys.readouterr()
+    cloud.stream()
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+    assert [sum(one.get("BatchesBroadcast", ())) for one in documents] == [2]
+    assert [one.get("BroadcastDelay") for one in documents] == [[1_500, 1_500]]
+
+
 def test_several_batches_share_a_frame(cloud: Cloud, agent: Socket) -> None:
     """A burst costs each viewer as few messages as possible."""
     viewer = subscribed(cloud)

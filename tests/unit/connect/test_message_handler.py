@@ -1,5 +1,7 @@
 """Test a viewer's messages and their answers (PROTOCOL.md, viewers)."""
 
+import json
+
 import pytest
 from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud
@@ -22,6 +24,15 @@ def test_subscription_gets_the_tip_and_the_record(cloud: Cloud) -> None:
     answer = cloud.viewer(cloud.viewer_key()).say({"type": "subscribe", "id": "s", "job": JOB, "after": 0})
     assert (answer["type"], answer["id"], answer["tip"]) == ("subscribed", "s", 3)
     assert answer["record"]["container"]["name"] == "web"
+
+
+def test_ping_is_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    """The number of connected viewers and their minutes are derived from it."""
+    viewer = cloud.viewer(cloud.viewer_key())
+    capsys.readouterr()
+    assert viewer.say({"type": "ping", "id": "p"})["type"] == "pong"
+    [document] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert document["Pings"] == [1.0]
 
 
 @pytest.mark.parametrize("job", [JOB, f"other.{CONTAINER}"])

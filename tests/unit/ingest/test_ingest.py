@@ -251,8 +251,10 @@ def counted(text: str) -> dict[str, float]:
     sums: dict[str, float] = {}
     for line in text.splitlines():
         document = json.loads(line)
+        name = f"[{document['reason']}]" if "reason" in document else ""
         for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
-            sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(document[metric["Name"]])
+            key = metric["Name"] + name
+            sums[key] = sums.get(key, 0) + sum(document[metric["Name"]])
     return sums
 
 
@@ -264,8 +266,42 @@ def test_gaps_and_conflicts_are_counted(cloud: Cloud, agent: Socket, capsys: pyt
     cloud.send(agent, 1, ("another",))
     cloud.send(agent, 1, ("one", gap, gap, '{"event":"exited","exit_code":0}', gap), streams="ossso")
     found = counted(capsys.readouterr().out)
-    assert found["GapsStored"] == 2
+    assert (found["GapsStored"], found["GapsStored[rotated]"]) == (2, 2)
     assert (found["BatchesStored"], found["BatchesConflict"], found["BatchesDuplicate"]) == (1, 1, 1)
+
+
+def test_stored_batch_counts_raw_bytes_and_delay(
+    cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`logferry cost` compares by raw bytes; the dashboard shows how late lines are stored."""
+    capsys.readouterr()
+    sent = batch(1, ("größe", "x"))
+    assert cloud.send(agent, 1, ("größe", "x"))["outcome"] == "stored"
+    found = counted(capsys.readouterr().out)
+    assert found["RawBytesStored"] == sent.raw == len("größex".encode())
+    assert found["StoreDelay"] == max(0, cloud.now_ms - sent.end // 1000)
+
+
+def test_ping_is_counted(cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str]) -> None:
+    """The number of connected agents and their minutes are derived from it."""
+    capsys.readouterr()
+    assert agent.say({"type": "ping", "id": "p"})["type"] == "pong"
+    assert counted(capsys.readouterr().out) == {"Pings": 1}
+
+
+def test_batch_that_cannot_be_stored_counts_as_failed(
+    cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent is told to try again, so Lambda counts no error. An alarm needs this metric."""
+    monkeypatch.setattr(Store, "put_batch", fail)
+    capsys.readouterr()
+    assert cloud.send(agent, 1)["reason"] == "internal"
+    out = "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if "CloudWatchMetrics" in line)
+    assert counted(out)["Failed"] == 1
+
+
+def fail(*_arguments: Any) -> None:
+    raise OSError("the table does not answer")
 
 
 def noted(agent: Socket, tip: int, **life: Any) -> None:
