@@ -46,8 +46,12 @@ class OidcCloud(ViewerCloud):
         await super()._stop()
         await self.issuer.stop()
 
+    def auth(self) -> dict[str, str]:
+        """Return the part of /config.json that names the issuer."""
+        return {"kind": "oidc", "issuer": self.issuer.url, "client_id": CLIENT, "scope": SCOPE}
+
     async def _config(self, _: web.Request) -> web.Response:
-        auth = {"kind": "oidc", "issuer": self.issuer.url, "client_id": CLIENT, "scope": SCOPE}
+        auth = self.auth()
         return web.json_response({"api": "/api", "live": f"ws://127.0.0.1:{self.port}/live", "auth": auth})
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
