@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
 from registry.principal import NotAuthenticatedError, Principal, from_context
+from runtime.answer_size import to_json
 from runtime.metrics import flush
 
 from .core import ParameterError
@@ -114,7 +115,7 @@ def _body(text: str | None) -> Any:
 
 def _json(document: Mapping[str, Any], status: int = 200) -> Response[str]:
     headers: dict[str, str | list[str]] = dict(NEVER_CACHED)
-    return Response(status, "application/json", json.dumps(document, separators=(",", ":")), headers=headers)
+    return Response(status, "application/json", to_json(document), headers=headers)
 
 
 def _page(job: str, page: ExportPage) -> Response[str]:

@@ -20,7 +20,7 @@ JOBS_MOST: Final = 500
 """Jobs in one page of the list."""
 
 JOBS_BYTES: Final = 3_000_000
-"""Bytes of records in one page, as JSON. A record has at most 40 KB, and Lambda's answer 6 MB."""
+"""Bytes of records after which a page ends, as Lambda counts them. A record has at most 160 KB."""
 
 FILTER_CHARS: Final = {"owner": 128, "host": 255, "name": 255, "image": 512, "state": 16, "container": 64}
 """The most characters of each filter of a list. No job has a longer value."""

@@ -1,6 +1,5 @@
 """Searches lines in a job's log within a budget. The next answer continues where one ends."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Final
 from logferry_protocol.batch import decode_body
 from logferry_protocol.errors import BatchError
 from logferry_protocol.limits import MAX_SEQUENCE
+from runtime.answer_size import encoded_bytes, to_json
 
 from .core import ParameterError, whole_number
 from .expression import Expression, TextTooLongError
@@ -29,11 +29,20 @@ MATCHES_MOST: Final = 1_000
 CONTEXT_MOST: Final = 10
 UNSEARCHED_MOST: Final = 1_000
 ANSWER_BYTES: Final = 3_000_000
-"""Bytes of the matches and their context in one answer, as Lambda counts them: JSON within JSON, at most 6 MB.
-The last match may exceed it, with its context."""
+"""Bytes of the matches and their context after which an answer ends, as Lambda counts them. The last line may exceed
+it, with its context, up to `MAX_FOUND_BYTES`."""
+MAX_FOUND_BYTES: Final = 6_000_000
+"""Bytes that no answer exceeds. Lambda's limit leaves the rest for `unsearched`.
+
+One line adds up to 4.7 MB: it is the context of ten earlier matches and has ten lines of context before it. A line
+alone needs at most 786,432 (65,536 characters that take 12 each), so every answer has room for one.
+"""
 
 TEXT_CHARS: Final = 65_536
 """Characters of a match's text. For a longer line the answer has the part around the match."""
+MATCH_BYTES: Final = 40
+"""Bytes, at most, of what an answer writes around an entry: a comma, and the names of a match's two lists."""
+
 TRIES: Final = 50
 """Matches that are skipped because they lie completely before a part of a split line."""
 
@@ -146,26 +155,29 @@ class _Answer:
     incomplete: list[_Match] = field(default_factory=list)
     """Matches whose context after them is not complete."""
 
-    def add(self, line: Line, at: int | None) -> None:
-        """Add a line, and where its match begins if it has one."""
-        if at is None and not self.context:
-            return
-        if self.context:
-            around = _entry(line, 0, CONTEXT_CHARS)
-            for match in self.incomplete:
-                match.after.append(around)
-                self.size += _size(around["text"])
-            self.incomplete = [match for match in self.incomplete if len(match.after) < self.context]
-        if at is not None:
-            match = _Match(_entry(line, at, TEXT_CHARS), list(self.recent))
+    def add(self, line: Line, at: int | None) -> bool:
+        """Add a line, and where its match begins if it has one; return False if the answer has no room for it."""
+        around = _entry(line, 0, CONTEXT_CHARS) if self.context else None
+        match = None if at is None else _Match(_entry(line, at, TEXT_CHARS), list(self.recent))
+        size = _size(around) * len(self.incomplete) if around and self.incomplete else 0
+        if match:
+            size += _size(match.entry) + sum(map(_size, match.before))
+        if self.size + size > MAX_FOUND_BYTES and self.size:
+            return False
+        self.size += size
+        if around:
+            for earlier in self.incomplete:
+                earlier.after.append(around)
+            self.incomplete = [earlier for earlier in self.incomplete if len(earlier.after) < self.context]
+        if match:
             self.matches.append(match)
-            self.size += _size(match.entry["text"]) + sum(_size(one["text"]) for one in match.before)
             if self.context:
                 self.incomplete.append(match)
-        if self.context:
+        if around:
             self.recent.append(around)
             if len(self.recent) > self.context:
                 self.recent.popleft()
+        return True
 
     def document(self, resume: int | None) -> dict[str, Any]:
         """Return the answer. `resume` is the sequence after which the next search continues."""
@@ -195,9 +207,8 @@ def _entry(line: Line, at: int, most: int) -> dict[str, Any]:
     }
 
 
-def _size(text: str) -> int:
-    """Return the bytes of a text in an answer: JSON inside the JSON that Lambda makes of it."""
-    return len(json.dumps(json.dumps(text, ensure_ascii=False), ensure_ascii=False).encode())
+def _size(entry: Mapping[str, Any]) -> int:
+    return encoded_bytes(to_json(entry)) + MATCH_BYTES
 
 
 def search(
@@ -244,7 +255,7 @@ def search(
             break
         if any_line and is_full():
             return answer.document(line.sequence - 1)
-        at = None
+        at, whole = None, True
         if line.stream != "system":
             visible = visible_texts(line.before + line.text)
             cost, left = sum(expression.cost(one.text) for one in visible), time_left()
@@ -254,12 +265,13 @@ def search(
             try:
                 at = _find(line, visible, expression, time_left)
             except TextTooLongError:
-                answer.unsearched.append(line.sequence)
-        if at is not None and len(answer.matches) == wanted.limit:
+                whole = False
+        if (at is not None and len(answer.matches) == wanted.limit) or not answer.add(line, at):
             return answer.document(line.sequence - 1)
+        if not whole:
+            answer.unsearched.append(line.sequence)
         any_line = True
         answer.since = line.time if answer.since is None else answer.since
-        answer.add(line, at)
     return answer.document(None)
 
 

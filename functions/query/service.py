@@ -11,6 +11,7 @@ from logferry_protocol.limits import MAX_SEQUENCE
 from registry import jobs
 from registry.principal import Principal
 from registry.tombstone import YEAR_S
+from runtime.answer_size import encoded_bytes, to_json
 from runtime.keys import secret_digest
 
 from . import core, export, search, shares, time_lookup
@@ -132,7 +133,7 @@ class Service:
                 record = None if item.get("deleted") else self._record(item, heard)
                 if record is not None and wanted.matches(record):
                     found.append(record)
-                    size += len(json.dumps(_document(record), separators=(",", ":")))
+                    size += encoded_bytes(to_json(_document(record)))
                     if not record.life.over:  # a lost job is recorded as running
                         running.append(item)
             scanned += len(items)

@@ -23,6 +23,7 @@ from tests.support.gateway.permissions import authorizer_source, websocket_sourc
 from tests.support.gateway.protocol_switch import MAX_HEAD_BYTES, ProtocolSwitch
 from tests.support.gateway.template import WebSocketApi
 from tests.support.gateway.throttle import TokenBucket
+from tests.support.lambda_limits import answer_excess
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -166,7 +167,14 @@ class StrictGateway:
         limit = asyncio.ensure_future(self.clock.sleep_until(self.clock.now() + self.limits.integration_s))
         await asyncio.wait({running, limit}, return_when=asyncio.FIRST_COMPLETED)
         limit.cancel()
-        return running.result() if running.done() else None
+        if not running.done():
+            return None
+        outcome = running.result()
+        excess = answer_excess(function, event, outcome.payload)
+        if excess is not None:
+            self.violation(excess)
+            return Outcome(failed=True)
+        return outcome
 
     # --- a new connection --------------------------------------------------------------------------------------------
 
