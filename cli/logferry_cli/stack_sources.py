@@ -8,7 +8,14 @@ from typing import Final
 
 from logferry_cli.problems import Problem
 
-NEEDED: Final = ("template.yaml", "samconfig.toml", "functions/Makefile", "protocol/Makefile", "infra/nested")
+NEEDED: Final = (
+    "template.yaml",
+    "samconfig.toml",
+    "functions",
+    "protocol/requirements.txt",
+    "infra/nested",
+    "infra/targets",
+)
 """What every copy of the sources has. A folder without one of these was not copied whole."""
 _PACKAGE: Final = Path(__file__).resolve().parent
 CARRIED_FOLDER: Final = "stack"

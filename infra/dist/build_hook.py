@@ -16,12 +16,12 @@ CARRIED: Final = (
     "template.yaml",
     "samconfig.toml",
     "functions",
-    "protocol/Makefile",
     "protocol/requirements.txt",
     "protocol/logferry_protocol",
     "infra/agent",
     "infra/nested",
     "infra/samples",
+    "infra/targets",
     "requirements",
     "web/dist",
 )

@@ -24,8 +24,8 @@ OLD_NAMES = {"renamed.md"}
 """Pages that name what existed before."""
 
 
-MIRRORS = ("tests/unit/", "tests/integration/", "web/tests/")
-"""Folders below these need no line of their own: the map says what they mirror."""
+MIRRORS = ("tests/unit/", "tests/integration/", "web/tests/", "infra/targets/")
+"""Folders below these need no line of their own: the map says what they all are."""
 
 
 def _folders() -> set[str]:

@@ -131,7 +131,7 @@ def test_failed_event_is_retried_and_then_kept(resources: Resources) -> None:
 def test_archive_outlives_the_stack_and_expires_only_on_request(template: dict[str, Any], resources: Resources) -> None:
     """0 days means never."""
     bucket = resources["ArchiveBucket"]
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert template["Parameters"]["ArchiveRetentionDays"]["Default"] == 0
     assert bucket["Properties"]["LifecycleConfiguration"]["Fn::If"][0] == "ArchiveExpires"
     (rule,) = bucket["Properties"]["LifecycleConfiguration"]["Fn::If"][1]["Rules"]

@@ -157,7 +157,7 @@ def test_tables_are_on_demand_with_generated_names_and_time_to_live(resources: R
     assert "TableName" not in properties
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
     assert properties["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
-    assert resources[table]["DeletionPolicy"] == "Retain"
+    assert resources[table]["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def test_registry_has_point_in_time_recovery(resources: Resources) -> None:

@@ -25,7 +25,7 @@ from logferry_state.private_files import open_private_file, replace_private_file
 
 STACK = "logferry"
 STAMP_FILE = "deployed.json"
-SOURCES = ("template.yaml", "protocol", "functions", "infra/nested")
+SOURCES = ("template.yaml", "protocol", "functions", "infra/nested", "infra/targets")
 SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
@@ -36,14 +36,6 @@ class Target:
 
     python: str
     architecture: str
-
-    @property
-    def build_environment(self) -> dict[str, str]:
-        """The variables by which protocol/Makefile chooses the layer's wheels."""
-        return {
-            "LAYER_PYTHON": self.python,
-            "LAYER_ARCH": {"arm64": "aarch64"}.get(self.architecture, self.architecture),
-        }
 
 
 def this_machine(checkout: Checkout) -> Target:
@@ -99,7 +91,8 @@ def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
             "--parameter-overrides",
             *_overrides(parameters_of(target)),
         ]
-        _run(command, "sam build", log, _clean_environment(checkout, target.build_environment), cwd=folder)
+        # The local cloud serves the viewer from its own server, so the function that would publish it takes none along.
+        _run(command, "sam build", log, _clean_environment(checkout, {"WITHOUT_VIEWER": "1"}), cwd=folder)
         stamp.write_text(wanted)
     return built, True
 

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import sync_playwright
 from tests.support import clouds
+from tests.support.compiled_files import assert_bytecode_needs_no_check, assert_libraries_are_for
 
-from logferry_local import emulator
+from logferry_local import deployment, emulator
 from logferry_local.aws import LocalAws
+from logferry_local.checkout import find_checkout
 from logferry_local.polling import wait_until
 from logferry_local.ports import PORTS_FILE
 from logferry_state.processes import ProcessTable, is_running, stop
@@ -71,6 +73,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     finally:
         logferry("down", folder=folder)
+
+
+def test_functions_are_built_for_the_emulators_python_and_this_processor(folder: Path) -> None:
+    """With bytecode, without which each function compiles all of its libraries when it starts."""
+    target = deployment.this_machine(find_checkout())
+    built, again = deployment.build(find_checkout(), target, folder / "build.log")
+    assert not again, "`logferry up` built exactly this"
+    assert_libraries_are_for(built.parent / "Protocol", target.python, target.architecture)
+    for package in ("Protocol", "Connect", "Ingest"):
+        assert_bytecode_needs_no_check(built.parent / package)
 
 
 def test_second_up_changes_nothing_and_prints_the_address_again(folder: Path) -> None:

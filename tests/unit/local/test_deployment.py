@@ -42,10 +42,8 @@ def test_python_caches_do_not_change_the_digest(root: Path) -> None:
     assert digest_of_sources(root) == before
 
 
-def test_layer_is_built_for_its_processor() -> None:
-    """Lambda and the wheels have different names for one processor."""
-    assert Target("3.13", "arm64").build_environment == {"LAYER_PYTHON": "3.13", "LAYER_ARCH": "aarch64"}
-    assert Target("3.11", "x86_64").build_environment == {"LAYER_PYTHON": "3.11", "LAYER_ARCH": "x86_64"}
+def test_parameters_name_the_target() -> None:
+    """The build takes its libraries and bytecode from the template's parameters."""
     assert parameters_of(Target("3.11", "x86_64")) == {"PythonRuntime": "python3.11", "Architecture": "x86_64"}
 
 
