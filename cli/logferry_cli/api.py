@@ -45,6 +45,8 @@ class Me(_Answer):
     principal: str
     subject: str = ""
     groups: list[str] = []
+    groups_left_out: int = 0
+    """How many groups are too many to be carried. Deployments before this field have none."""
     admin: bool = False
 
 

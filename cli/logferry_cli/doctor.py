@@ -168,6 +168,8 @@ async def _reading(checkup: Checkup, api: Api, patience: float) -> None:
     async with checkup.check("HTTP API and viewer key", "See the query function's log group.") as said:
         me = await api.me()
         said.append(f"{me.principal} reads as {me.subject}" + (", admin" if me.admin else ""))
+        if me.groups_left_out:
+            said.append(f"with {len(me.groups)} groups; {me.groups_left_out} more are too many and are left out")
     async with checkup.check("history", "Check that the query function may read the log table.") as said:
         said.append(await _newest(api))
     async with checkup.check("viewers' WebSocket", "See the connect function's log group.") as said:

@@ -32,6 +32,10 @@ CREDENTIAL_CHARS: Final = 12
 SECRET_BYTES: Final = 32
 """These are 43 characters of base64url."""
 
+MAX_NAMES_BYTES: Final = 6_000
+"""Bytes of a principal's groups or owners, with five more for each. The authorizer passes them on in at most 8 KB, and
+would leave out the rest."""
+
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -91,10 +95,12 @@ def principal_item(principal: Agent | Viewer, now: int) -> Item:
     if isinstance(principal, Agent):
         for owner in (principal.owner, *(owner for owner in principal.owners if owner != "*")):
             _check_owner(owner, "owner")
+        _check_room(principal.owners, "owners")
         return item | {"kind": "agent", "owner": principal.owner, "owners": list(principal.owners)}
     _check_owner(principal.subject, "subject")
     for group in principal.groups:
         _check_owner(group, "group")
+    _check_room(principal.groups, "groups")
     return item | {
         "kind": "viewer",
         "subject": principal.subject,
@@ -428,6 +434,15 @@ def _failed_condition(error: ClientError) -> bool:
 def _check(pattern: re.Pattern[str], value: str, what: str, advice: str) -> None:
     if not pattern.fullmatch(value):
         raise Problem(f"{value[:160]!r} is not a {what}.", advice)
+
+
+def _check_room(names: Sequence[str], what: str) -> None:
+    size = sum(len(name) + 5 for name in names)
+    if size > MAX_NAMES_BYTES:
+        raise Problem(
+            f"These {len(names)} {what} are too many: they need {size:,} bytes of {MAX_NAMES_BYTES:,}.",
+            "Use fewer or shorter ones, or several principals.",
+        )
 
 
 def _check_owner(value: str, what: str) -> None:

@@ -72,7 +72,8 @@ def build_handler(
             logger.info("refused", extra={"api": api, "reason": outcome.reason, "detail": outcome.detail})
             if outcome.reason in core.UNAVAILABLE:
                 raise core.UnavailableError(outcome.reason)
-        return outcome
+            return outcome
+        return _fitted(outcome, api, logger, metrics)
 
     def connected(event: Event) -> dict[str, Any]:
         principal, now = from_context(event["requestContext"].get("authorizer")), now_ms()
@@ -126,6 +127,18 @@ def build_handler(
             flush(metrics)
 
     return handler
+
+
+def _fitted(principal: Principal, api: str, logger: Logger, metrics: Metrics) -> Principal:
+    """Return the principal as an authorizer's result can carry it. A metric and the log say what was left out."""
+    fitted = principal.fitted()
+    if fitted.left_out:
+        metrics.add_metric(name="GroupsLeftOut", unit=MetricUnit.Count, value=fitted.left_out)
+        logger.warning(
+            "groups or owners were left out, because an authorizer's result has at most 8 KB",
+            extra={"api": api, "principal": fitted.name, "subject": fitted.subject, "left_out": fitted.left_out},
+        )
+    return fitted
 
 
 def _failed(event: Event, code: str) -> dict[str, Any]:

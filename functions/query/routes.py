@@ -127,7 +127,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET", "/api/me", "me", "Return who is signed in.", "signed_in",
         lambda service, request: service.me(request.principal),
         _object(
-            principal=_STRING, subject=_STRING, groups=_list(_STRING), admin={"type": "boolean"}, job=_or_null(_STRING)
+            principal=_STRING, subject=_STRING, groups=_list(_STRING), admin={"type": "boolean"},
+            job=_or_null(_STRING),
+            groups_left_out={**_INTEGER, "description": "Groups too many to be carried: their jobs cannot be read."},
         ),
     ),
     Route(

@@ -53,6 +53,7 @@ class Service:
             "principal": principal.name,
             "subject": principal.subject,
             "groups": list(principal.groups),
+            "groups_left_out": principal.left_out,
             "admin": principal.admin,
             "job": principal.job or None,
         }

@@ -1,13 +1,19 @@
 """Who is authenticated, and what they may do. Every right is decided here."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal
 
 Kind = Literal["agent", "viewer"]
 
 EVERY_OWNER: Final = "*"
+
+MAX_CONTEXT_BYTES: Final = 7_168
+"""Bytes of a context. An authorizer's whole result may have 8,192, or API Gateway answers 500: a kilobyte is left for
+the policy and the principal's name.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Principal:
     grant: str = ""
     """The id of the share behind it, if there is one. Then it may read `job` and nothing else."""
     job: str = ""
+    left_out: int = 0
+    """How many owners and groups did not fit into the context."""
 
     @property
     def opener(self) -> str:
@@ -73,6 +81,30 @@ class Principal:
     def expired(self, now_ms: int) -> bool:
         """Return whether the credential has expired."""
         return bool(self.expires) and self.expires * 1000 <= now_ms
+
+    def fitted(self) -> "Principal":
+        """Return the principal with as many owners and groups as a context holds.
+
+        If some do not fit, the first ones by name are kept: a token may list the same groups in another order
+        tomorrow, and its viewer must read the same jobs.
+        """
+        if self._fits():
+            return self
+        owners, groups = tuple(sorted(self.owners)), tuple(sorted(self.groups))
+
+        def first(number: int) -> Principal:
+            """Return the principal with so many owners and groups."""
+            left_out = len(owners) + len(groups) - number
+            return replace(
+                self, owners=owners[:number], groups=groups[: max(0, number - len(owners))], left_out=left_out
+            )
+
+        # The first number with which it does not fit; every greater one does not either.
+        numbers = range(1, len(owners) + len(groups) + 1)
+        return first(bisect_left(numbers, True, key=lambda number: not first(number)._fits()))
+
+    def _fits(self) -> bool:
+        return len(json.dumps(self.to_context())) <= MAX_CONTEXT_BYTES
 
     def to_context(self) -> dict[str, str]:
         """Return the principal as an authorizer's context. API Gateway carries only strings."""

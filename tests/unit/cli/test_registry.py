@@ -246,3 +246,13 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 def test_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="not a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize("names", [[f"{index:03}-{'x' * 124}" for index in range(50)], [f"{n:04}" for n in range(700)]])
+def test_more_owners_and_groups_than_an_authorizer_carries_are_refused(names: list[str]) -> None:
+    """The function `connect` would leave some out."""
+    for principal in (Agent("web", "team", names), Viewer("me", "me", names)):
+        with pytest.raises(Problem, match="too many"):
+            principal_item(principal, 0)
+    assert principal_item(Agent("web", "team", names[:45]), 0)["owners"] == names[:45]
+    assert principal_item(Viewer("me", "me", names[:45]), 0)["groups"] == names[:45]

@@ -6,18 +6,20 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from random import Random
 from typing import Any, cast
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.batches import CONTAINER
-from tests.support.cloud import Cloud
+from tests.support.cloud import Cloud, cloud_in_memory
 
 from connect import oidc
 from connect.core import Refusal
+from logferry_protocol.job import OWNER_PATTERN
 from registry.principal import Principal
 
 ISSUER = oidc.Issuer("https://issuer.example/pool", "viewer", "access", "sub", "cognito:groups", "admins")
@@ -284,7 +286,67 @@ def test_invalid_time_ends_a_token(keys: oidc.IssuerKeys, exp: float) -> None:
 
 
 def test_groups_that_cannot_be_an_owner_are_omitted(keys: oidc.IssuerKeys) -> None:
-    """Each would be read from the table, whose keys have a limited length."""
-    principal = oidc.check_token(ISSUER, keys, token(**cast(Any, {"cognito:groups": ["team", "", "x" * 3_000]})), NOW)
+    """No job has such an owner, so they could read nothing."""
+    groups = ["team", "", "x" * 3_000, "a team", "équipe", "team\n", "team"]
+    principal = oidc.check_token(ISSUER, keys, token(**cast(Any, {"cognito:groups": groups})), NOW)
     assert isinstance(principal, Principal)
     assert principal.groups == ("team",)
+    assert oidc._OWNER.pattern == OWNER_PATTERN[1:-1]
+
+
+def signed_in(cloud: Cloud, groups: list[str]) -> Any:
+    """Return what the API says of a viewer with these groups."""
+    principal = oidc._principal(ISSUER, {"sub": "é" * 128, "exp": NOW * 2, "cognito:groups": groups})
+    assert isinstance(principal, Principal)
+    cloud.verify = lambda _token: principal
+    answer = cloud.http("GET", "/api/me", "a.b.c")
+    assert answer.status == 200
+    assert cloud.viewer("a.b.c").say({"type": "ping", "id": "p"})["type"] == "pong"
+    return answer.json
+
+
+GROUP = st.text(st.sampled_from("abcXYZ019._@:-"), min_size=1, max_size=128)
+
+
+@given(groups=st.lists(GROUP, max_size=300), order=st.randoms())
+@settings(max_examples=20)
+@example([f"{index:03}-{'x' * 124}" for index in range(100)], Random(1))
+@example([f"{index:04}" for index in range(2_000)], Random(2))
+def test_groups_that_an_authorizers_result_cannot_hold_are_left_out(groups: list[str], order: Random) -> None:
+    """The first ones by name count, whatever their order in the token; the viewer learns how many are left out.
+
+    The wrapper around every handler holds the result to 8 KB.
+    """
+    cloud = cloud_in_memory()
+    me = signed_in(cloud, groups)
+    order.shuffle(groups)
+    again = signed_in(cloud, groups)
+    known = sorted(set(groups))
+    assert sorted(me["groups"]) == sorted(again["groups"]) == known[: len(me["groups"])]
+    assert me["groups_left_out"] == len(known) - len(me["groups"])
+    if me["groups_left_out"]:
+        assert sum(len(group) + 5 for group in known[: len(me["groups"]) + 1]) > 5_000, "more would have fitted"
+
+
+def test_left_out_groups_are_counted_and_logged(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    """An operator finds out before the viewer asks."""
+    cloud.logger.setLevel("WARNING")
+    me = signed_in(cloud, [f"{index:03}-{'x' * 124}" for index in range(100)])
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["GroupsLeftOut"][0] for line in printed if "GroupsLeftOut" in line} == {me["groups_left_out"]}
+
+
+def test_administrators_group_counts_wherever_it_is() -> None:
+    """Also where it is left out of what is carried."""
+    groups = [f"{index:04}" for index in range(1_000)] + ["admins"]
+    principal = oidc._principal(ISSUER, {"sub": "ann", "exp": NOW, "cognito:groups": groups})
+    assert isinstance(principal, Principal)
+    assert principal.fitted().admin
+    assert "admins" not in principal.fitted().groups
+
+
+def test_agents_owners_are_left_out_as_groups_are(cloud: Cloud) -> None:
+    """A registry item that somebody wrote by hand lets the agent in."""
+    owners = ("*", *(f"{index:03}-{'x' * 124}" for index in range(100)))
+    socket = cloud.agent(cloud.agent_key(owners=owners))
+    assert cloud.open_job(socket, container={"name": "web", "host": "h", "owner": "other"})["tip"] == 0
