@@ -24,7 +24,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos screenshots fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos dist screenshots fmt lock clean distclean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
@@ -116,6 +116,9 @@ chaos: setup ## run the long tests (crashes, cuts, full disks, rotations) and ne
 generate: setup ## write every generated file (pages, schemas, TypeScript) from its source in Python
 	PYTHONPATH=functions $(BIN)/python -m infra.generate
 
+dist: setup ## build the wheel and the sdist into dist/ from the last commit, and test them in clean environments
+	$(BIN)/python -m infra.release $(ARGS)
+
 screenshots: setup ## take the README's pictures of the viewer again, from the demo (needs Chromium)
 	$(BIN)/python -m infra.screenshots
 
@@ -128,7 +131,7 @@ lock: ## lock the newest versions of all Python requirements, with hashes
 	@$(PYTHON) infra/setup lock
 
 clean: ## remove what builds and tests left; keep the environments
-	rm -rf .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist
+	rm -rf .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist dist
 	find . -name __pycache__ -not -path './.venv*' -not -path './web/node_modules/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments as well

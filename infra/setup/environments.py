@@ -15,7 +15,7 @@ from programs import run, say, system_certificates
 from stamps import ROOT, digest, done, is_done
 
 REQUIREMENTS = ROOT / "requirements"
-PACKAGE = ("pyproject.toml", "protocol/logferry_protocol/__init__.py", "infra/dist/build_hook.py")
+PACKAGE = ("pyproject.toml", "protocol/logferry_protocol/__init__.py", "infra/release/build_hook.py")
 """What an installation in place is made from."""
 LOCKED = {"dev": ".venv", "cloud": ".venv-cloud", "sam": ".venv-sam"}
 QUIET_UV = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", **system_certificates()}
@@ -39,7 +39,7 @@ def base_python() -> Path:
 def lock() -> None:
     """Lock every requirements/*.in for Python 3.11 and newer on all machines, with hashes and without addresses."""
     uv = _tools(base_python())
-    for name in ("uv", *LOCKED):
+    for name in ("uv", *LOCKED, "dist"):
         _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")
     # The image and the layer get the versions that the tests ran with.
     _compile(uv, REQUIREMENTS, "agent.in", "agent.txt", "-c", "dev.txt")

@@ -6,6 +6,8 @@ for the checkout first (`logferry_cli/stack_sources.py`).
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +38,8 @@ LEFT_OUT_FILES: Final = frozenset({"web/dist/config.json"})
 class StackHook(BuildHookInterface[Any]):
     """Adds the stack's files to a wheel."""
 
+    _copy: tempfile.TemporaryDirectory[str] | None = None
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Choose the files, before the wheel is written.
 
@@ -44,16 +48,26 @@ class StackHook(BuildHookInterface[Any]):
             build_data: What hatchling adds to the wheel.
 
         Raises:
-            FileNotFoundError: The viewer is not built.
+            FileNotFoundError: The viewer is not built, or another of the files is not there.
         """
         if version != "standard":
             return
         root = Path(self.root)
-        if not (root / FIRST_PAGE).is_file():
-            raise FileNotFoundError(
-                f"{FIRST_PAGE} is missing: the wheel carries the built viewer. Run `make dist`, which builds it first."
-            )
-        build_data["force_include"] |= {str(root / name): f"{STACK}/{name}" for name in carried_files(root)}
+        for name in (*CARRIED, FIRST_PAGE):
+            if not (root / name).exists():
+                raise FileNotFoundError(f"The wheel carries {name}, which is missing. `make dist` builds the viewer.")
+        # A copy, because hatchling leaves a file that it is told to include elsewhere out of its package.
+        self._copy = tempfile.TemporaryDirectory(prefix="logferry-stack-")
+        for name in carried_files(root):
+            target = Path(self._copy.name) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, target)
+        build_data["force_include"][self._copy.name] = STACK
+
+    def finalize(self, _version: str, _build_data: dict[str, Any], _artifact_path: str) -> None:
+        """Remove the copy, after the wheel is written."""
+        if self._copy is not None:
+            self._copy.cleanup()
 
 
 def carried_files(root: Path) -> list[str]:
