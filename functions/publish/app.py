@@ -1,10 +1,14 @@
-"""Serves CloudFormation's custom resource: uploads on create and update, empties the bucket on delete."""
+"""Serves CloudFormation's custom resources.
+
+`Custom::PublishedViewer` uploads the viewer on create and update, and empties its bucket on delete.
+`Custom::EmptiedBucket` does nothing until it is deleted. Then it empties the bucket that it names.
+"""
 
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
@@ -13,6 +17,9 @@ from .store import Store
 
 Answer = Callable[[str, bytes], None]
 """Sends an answer to the address that CloudFormation gave."""
+
+ANSWER_MS: Final = 20_000
+"""Kept for the answer. Without one, CloudFormation waits until `ServiceTimeout`, and says nothing of the reason."""
 
 
 def put_answer(url: str, body: bytes) -> None:
@@ -49,18 +56,22 @@ def build_handler(
 
     def handler(event: Mapping[str, Any], context: Any) -> None:
         status, reason = "SUCCESS", ""
+        properties = event["ResourceProperties"]
+        bucket = properties["Bucket"] if event["ResourceType"] == core.EMPTIED_BUCKET else None
         try:
             if event["RequestType"] == "Delete":
-                store.empty_bucket()
-            else:
-                publish(event["RequestId"], event["ResourceProperties"].get("Config"))
+                store.empty_bucket(
+                    bucket or store.viewer_bucket, lambda: context.get_remaining_time_in_millis() < ANSWER_MS
+                )
+            elif bucket is None:
+                publish(event["RequestId"], properties.get("Config"))
         except Exception as error:
-            logger.exception("the viewer was not published")
+            logger.exception("the custom resource failed", extra={"resource": event["LogicalResourceId"]})
             status, reason = "FAILED", f"{type(error).__name__}: {error}"[:500]
         document = {
             "Status": status,
             "Reason": reason,
-            "PhysicalResourceId": "viewer",
+            "PhysicalResourceId": bucket or "viewer",
             "StackId": event["StackId"],
             "RequestId": event["RequestId"],
             "LogicalResourceId": event["LogicalResourceId"],

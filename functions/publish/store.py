@@ -1,8 +1,13 @@
-"""Writes to the viewer's bucket, and invalidates the distribution's cache."""
+"""Writes to the viewer's bucket, empties buckets, and invalidates the distribution's cache."""
 
+from collections.abc import Callable
 from typing import Any
 
 from .core import Upload
+
+
+class BucketNotEmptyError(Exception):
+    """Objects are left in a bucket. The text says why, and what to do."""
 
 
 class Store:
@@ -10,23 +15,37 @@ class Store:
 
     def __init__(self, s3: Any, cloudfront: Any, bucket: str, distribution: str) -> None:
         self._s3, self._cloudfront = s3, cloudfront
-        self._bucket, self._distribution = bucket, distribution
+        self.viewer_bucket, self._distribution = bucket, distribution
 
     def put(self, upload: Upload, content: bytes) -> None:
         """Store one file."""
         self._s3.put_object(
-            Bucket=self._bucket,
+            Bucket=self.viewer_bucket,
             Key=upload.key,
             Body=content,
             ContentType=upload.content_type,
             CacheControl=upload.cache_control,
         )
 
-    def empty_bucket(self) -> None:
-        """Delete all objects, so that CloudFormation can delete the bucket."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
-            for found in page.get("Contents", []):
-                self._s3.delete_object(Bucket=self._bucket, Key=found["Key"])
+    def empty_bucket(self, bucket: str, is_late: Callable[[], bool]) -> None:
+        """Delete all objects, so that CloudFormation can delete the bucket.
+
+        Args:
+            bucket: its name.
+            is_late: whether there is no time left for another thousand objects.
+
+        Raises:
+            BucketNotEmptyError: objects are left.
+        """
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            keys = [{"Key": found["Key"]} for found in page.get("Contents", [])]
+            if not keys:
+                return
+            if is_late():
+                raise BucketNotEmptyError(f"there was no time to empty {bucket}: delete the stack again")
+            failed = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True}).get("Errors", [])
+            if failed:
+                raise BucketNotEmptyError(f"{failed[0]['Key']} in {bucket} was not deleted: {failed[0]['Message']}")
 
     def invalidate_cache(self, reference: str) -> None:
         """Make CloudFront fetch the page and its configuration again. `reference` names the request."""

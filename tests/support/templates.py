@@ -45,7 +45,12 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 def load(path: str) -> Document:
     """Return a template of this repository, with CloudFormation's functions in their long forms."""
-    return yaml.load((ROOT / path).read_text(), _Loader)  # type: ignore[no-any-return]
+    return parse((ROOT / path).read_text())
+
+
+def parse(text: str) -> Document:
+    """Return a template with CloudFormation's functions in their long forms."""
+    return yaml.load(text, _Loader)  # type: ignore[no-any-return]
 
 
 class Resolver:

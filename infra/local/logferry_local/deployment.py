@@ -25,7 +25,7 @@ from logferry_state.private_files import open_private_file, replace_private_file
 
 STACK = "logferry"
 STAMP_FILE = "deployed.json"
-SOURCES = ("template.yaml", "protocol", "functions", "infra/nested", "infra/targets")
+SOURCES = ("template.yaml", "samconfig.toml", "protocol", "functions", "infra/nested", "infra/targets")
 SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
@@ -115,10 +115,10 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
     wanted = digest_of_sources(checkout.root, aws.endpoint_url, json.dumps(dict(parameters), sort_keys=True))
     if stamp.is_file() and stamp.read_text() == wanted and _is_complete(aws):
         return False
+    # Everything else is in samconfig.toml, as on AWS: a capability that users lack must be missing here, too.
     command: list[str | Path] = [
-        *(checkout.sam, "deploy", "--template-file", built, "--stack-name", STACK, "--region", aws.region),
-        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
-        *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+        *(checkout.sam, "deploy", "--config-file", checkout.root / "samconfig.toml", "--template-file", built),
+        *("--stack-name", STACK, "--region", aws.region, "--no-confirm-changeset", "--no-progressbar"),
         *("--parameter-overrides", *_overrides(parameters)),
     ]
     # SAM's default of 5 s between looks at the stack is for AWS; here it would be most of the time.
@@ -156,7 +156,8 @@ def _stack(aws: LocalAws) -> dict[str, Any] | None:
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in parameters.items()]
+    # SAM splits a value at its spaces unless it is in quotation marks.
+    return [f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in parameters.items()]
 
 
 def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,28 @@ def viewer(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(s3: Any, viewer: Path, request: str, **properties: Any) -> tuple[dict[str, Any], FakeCloudFront]:
+@dataclass
+class Context:
+    """What Lambda passes beside the event."""
+
+    remaining_ms: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms
+
+
+def run(
+    s3: Any, viewer: Path, request: str, remaining_ms: int = 120_000, **properties: Any
+) -> tuple[dict[str, Any], FakeCloudFront]:
     answers: list[dict[str, Any]] = []
     cloudfront = FakeCloudFront()
     store = Store(s3, cloudfront, "viewer", "E123")
     handler = app.build_handler(
         store, viewer, Logger(level="CRITICAL"), lambda _url, body: answers.append(json.loads(body))
     )
+    kind = core.EMPTIED_BUCKET if "Bucket" in properties else "Custom::PublishedViewer"
     event = {"RequestType": request, "RequestId": "r", "StackId": "s", "LogicalResourceId": "l", "ResponseURL": "u"}
-    handler({**event, "ResourceProperties": properties}, None)
+    handler({**event, "ResourceType": kind, "ResourceProperties": properties}, Context(remaining_ms))
     (answer,) = answers
     return answer, cloudfront
 
@@ -103,3 +117,25 @@ def test_bucket_is_emptied_when_the_stack_is_deleted(s3: Any, viewer: Path) -> N
     run(s3, viewer, "Create")
     assert run(s3, viewer, "Delete")[0]["Status"] == "SUCCESS"
     assert "Contents" not in s3.list_objects_v2(Bucket="viewer")
+
+
+def test_other_bucket_is_emptied_only_when_its_resource_is_deleted(s3: Any, viewer: Path) -> None:
+    """`sam delete` would fail at a bucket with objects. More than a thousand are listed in several pages."""
+    region = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="failures", CreateBucketConfiguration=region)
+    for number in range(1_001):
+        s3.put_object(Bucket="failures", Key=f"aws/lambda/{number}", Body=b"")
+    for request in ("Create", "Update"):
+        assert run(s3, viewer, request, Bucket="failures")[0]["PhysicalResourceId"] == "failures"
+    assert s3.list_objects_v2(Bucket="failures")["KeyCount"] == 1_000
+    assert run(s3, viewer, "Delete", Bucket="failures")[0]["Status"] == "SUCCESS"
+    s3.delete_bucket(Bucket="failures")
+    assert s3.list_objects_v2(Bucket="viewer")["KeyCount"] == 0, "nothing was published"
+
+
+def test_bucket_with_too_many_objects_fails_with_advice(s3: Any, viewer: Path) -> None:
+    """Lambda would stop the function without an answer, and CloudFormation would give no reason."""
+    s3.put_object(Bucket="viewer", Key="a", Body=b"")
+    answer, _ = run(s3, viewer, "Delete", remaining_ms=app.ANSWER_MS - 1)
+    assert answer["Status"] == "FAILED"
+    assert "delete the stack again" in answer["Reason"]
