@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "quota": "roles",
     "doctor": "doctor",
     "replay": "replay",
+    "cost": "cost",
 }
 """The module of each command. Each has `register(app)`; the order here is the order in `--help`."""
 

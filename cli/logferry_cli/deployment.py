@@ -37,9 +37,18 @@ class Deployment:
     stack: str
     outputs: dict[str, str]
 
+    @property
+    def region(self) -> str:
+        """The region of the stack."""
+        return str(self.session.region_name)
+
     def client(self, service: str) -> Any:
         """Return a client of an AWS service. It is untyped, as its type depends on the name."""
         return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+    def client_in(self, region: str, service: str) -> Any:
+        """Return a client of an AWS service in another region."""
+        return self.session.client(service, region, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
 
     def table(self, output: str) -> Table:
         """Return the table that an output of the stack names."""
