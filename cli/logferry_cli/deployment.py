@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,7 +94,8 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
         )
         endpoint_url, stack = local.endpoint_url, local.stack
     else:
-        session, endpoint_url = boto3.Session(), None
+        # The AWS CLI and the other SDKs read AWS_REGION; boto3 alone reads nothing but AWS_DEFAULT_REGION.
+        session, endpoint_url = boto3.Session(region_name=os.environ.get("AWS_REGION") or None), None
     try:
         formation = session.client("cloudformation", endpoint_url=endpoint_url)
         described = formation.describe_stacks(StackName=stack)["Stacks"][0]

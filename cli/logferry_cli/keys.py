@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from logferry_cli.connection_settings import connection_settings
 from logferry_cli.deployment import StackOption, find_deployment
 from logferry_cli.durations import parse_duration
 from logferry_cli.options import StateOption
-from logferry_cli.registry import Agent, Registry, Viewer, credential_of
+from logferry_cli.registry import Agent, Kind, Registry, Viewer, credential_of
 from logferry_cli.sizes import format_size
 from logferry_cli.terminal import sanitize_word
 
@@ -81,15 +82,19 @@ def create_viewer(
 def _create(state: Path, stack: str | None, principal: Agent | Viewer, expires_in: str | None) -> None:
     now = int(time.time() * 1000)
     expires = None if expires_in is None else now // 1000 + parse_duration(expires_in)
-    registry = _registry(state, stack)
+    deployment = find_deployment(state, stack)
+    registry = Registry(deployment.table("RegistryTable"))
     wanted = registry.ensure(principal, now)
     if not wanted:
         sys.stderr.write(
             f"The principal {principal.name} already exists and is not changed. This is an additional key.\n"
         )
-    kind = "agent" if isinstance(principal, Agent) else "viewer"
-    issued = registry.issue(principal.name, kind, now, expires)  # type: ignore[arg-type]
+    kind: Kind = "agent" if isinstance(principal, Agent) else "viewer"
+    issued = registry.issue(principal.name, kind, now, expires)
     sys.stderr.write("Save the key now: only its hash is stored, and it is never shown again.\n")
+    if stack is not None:
+        settings = [*connection_settings(kind, deployment.outputs), f"LOGFERRY_{kind.upper()}_KEY=the key"]
+        sys.stderr.write("These settings use it:\n" + "".join(f"  {setting}\n" for setting in settings))
     sys.stdout.write(f"{issued.key}\n")
 
 

@@ -1,8 +1,9 @@
-"""Test `logferry roles` and `logferry quota` as an operator types them."""
+"""Test `logferry keys`, `roles` and `quota` as an operator types them."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,10 +16,16 @@ from moto import mock_aws
 from tests.support import clouds
 
 from logferry_cli import app, keys, roles
-from logferry_cli.registry import Registry
+from logferry_cli.deployment import Deployment
 from registry import items
 
 ROLE = "arn:aws:iam::123456789012:role/Fleet"
+OUTPUTS = {
+    "AgentsUrl": "wss://a.execute-api.eu-west-1.amazonaws.com/live",
+    "HttpUrl": "https://h.execute-api.eu-west-1.amazonaws.com",
+    "ViewersUrl": "wss://v.execute-api.eu-west-1.amazonaws.com/live",
+    "ViewerUrl": "https://d111111abcdef8.cloudfront.net",
+}
 Run = Callable[..., int]
 
 
@@ -26,9 +33,10 @@ Run = Callable[..., int]
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run a command against its own registry and return its exit status."""
     with mock_aws(), clouds.tables(boto3.client("dynamodb", **clouds.SECRETS), "t") as tables:
-        registry = Registry(boto3.resource("dynamodb", **clouds.SECRETS).Table(tables.registry))
+        session = boto3.Session(**clouds.SECRETS)
+        deployment = Deployment(session, None, "t", OUTPUTS | {"RegistryTable": tables.registry})
         for module in (roles, keys):
-            monkeypatch.setattr(module, "_registry", lambda _state, _stack: registry)
+            monkeypatch.setattr(module, "find_deployment", lambda _state, _stack: deployment)
 
         def command(*words: str) -> int:
             monkeypatch.setattr(sys, "argv", ["logferry", *words])
@@ -37,6 +45,37 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
             return int(done.value.code or 0)
 
         yield command
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("agent", {"LOGFERRY_AGENTS_URL": OUTPUTS["AgentsUrl"]}),
+        (
+            "viewer",
+            {
+                "LOGFERRY_API_URL": OUTPUTS["HttpUrl"],
+                "LOGFERRY_VIEWERS_URL": OUTPUTS["ViewersUrl"],
+                "LOGFERRY_VIEWER_URL": OUTPUTS["ViewerUrl"],
+            },
+        ),
+    ],
+)
+def test_new_key_of_a_stack_comes_with_its_addresses(
+    run: Run, capsys: pytest.CaptureFixture[str], kind: str, settings: dict[str, str]
+) -> None:
+    """They are on stderr: stdout is the key alone, for a script."""
+    assert run("keys", "create", kind, "ada", "--stack", "t") == 0
+    told = capsys.readouterr()
+    assert re.fullmatch(r"lf[av]_\S+\n", told.out)
+    said = [line.strip() for line in told.err.splitlines() if line.startswith("  ")]
+    assert said == [*(f"{name}={value}" for name, value in settings.items()), f"LOGFERRY_{kind.upper()}_KEY=the key"]
+
+
+def test_new_key_of_a_local_cloud_is_printed_alone(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands find a local cloud's addresses themselves."""
+    assert run("keys", "create", "viewer", "ada") == 0
+    assert "LOGFERRY" not in capsys.readouterr().err
 
 
 def test_role_is_mapped_and_creates_its_agent(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
