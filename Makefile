@@ -21,10 +21,12 @@ NO_PURE_TESTS := --ignore tests/browser --ignore tests/chaos --ignore tests/e2e
 export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
+# Material for MkDocs announces at each build that MkDocs 2 is another program.
+export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos dist screenshots fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated markdown docs site generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos dist screenshots fmt lock clean distclean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
@@ -44,7 +46,7 @@ test: setup check web ## run setup, every check, and all tests (vitest and pytes
 	case $$machine-$$others-$(if $(ARGS),chosen) in 0-0-* | 0-5-chosen | 5-0-chosen) ;; *) exit 1 ;; esac
 	# pytest ends with 5 where ARGS chooses no test of one process.
 
-check: setup lint types layers generated markdown expressions validate ## check code, types, imports, generated files, pages, regular expressions and templates; run no test
+check: setup lint types layers generated markdown site expressions validate ## check code, types, imports, generated files, pages, regular expressions and templates; run no test
 
 lint:
 	$(BIN)/ruff check .
@@ -65,6 +67,10 @@ generated:
 # Line length, links, sentence length and table cells of every Markdown page.
 markdown:
 	$(BIN)/python -m infra.checks.markdown
+
+# The site of the documentation builds without a warning: every page is in its navigation, and every link and anchor is.
+site:
+	@$(BIN)/mkdocs build --strict --quiet
 
 # No regular expression of the viewer or of Python may take more than linear time.
 expressions:
@@ -118,6 +124,9 @@ generate: setup ## write every generated file (pages, schemas, TypeScript) from 
 
 dist: setup ## build the wheel and the sdist into dist/ from the last commit, and test them in clean environments
 	$(BIN)/python -m infra.release $(ARGS)
+
+docs: setup site ## build the documentation as a site, in .build/site
+	@echo "the documentation is in .build/site: open .build/site/index.html through a server, or run $(BIN)/mkdocs serve"
 
 screenshots: setup ## take the README's pictures of the viewer again, from the demo (needs Chromium)
 	$(BIN)/python -m infra.screenshots
