@@ -3,6 +3,8 @@
 - `{"sweep": why}`, from the schedules: pass every listed job on, in small groups.
 - `{"archive": [job], "why": why}`, from a sweep, or from ingest when a job has ended.
 - `{"erase": job}`, from query.
+
+An event that continues another one counts in `hops` how many came before it (ADR 12).
 """
 
 import time
@@ -23,6 +25,12 @@ BUDGET_S: Final = 60.0
 
 GROUP_JOBS: Final = 25
 """Jobs of one invocation."""
+
+MAX_HOPS: Final = 120
+"""How often a chain of invocations continues: for two hours at least, if each uses its time. Then the sweeps go on.
+
+Lambda would end it after 16, and the template forbids that.
+"""
 
 InvokeAgain = Callable[[Mapping[str, Any]], None]
 
@@ -66,7 +74,16 @@ def build_handler(
             invoke_again({"archive": jobs[at : at + GROUP_JOBS], "why": why})
         service.note_sweep(why, len(jobs))
 
-    def archive(jobs: list[str], why: Trigger) -> None:
+    def continue_with(event: Mapping[str, Any], hops: int) -> bool:
+        """Invoke this function with the rest of an event; return False if the chain is too long."""
+        if hops >= MAX_HOPS:
+            logger.error("a chain of invocations ends here, and the next sweep goes on", extra={"event": event})
+            metrics.add_metric(name="ChainsEnded", unit=MetricUnit.Count, value=1)
+            return False
+        invoke_again({**event, "hops": hops + 1})
+        return True
+
+    def archive(jobs: list[str], why: Trigger, hops: int) -> None:
         out_of_time = deadline(BUDGET_S, clock)
         failed: list[str] = []
         for at, job in enumerate(jobs):
@@ -77,25 +94,30 @@ def build_handler(
                 failed.append(job)
                 continue
             if not done:
-                invoke_again({"archive": jobs[at:], "why": why})
+                continue_with({"archive": jobs[at:], "why": why}, hops)
                 break
-        if failed:
-            metrics.add_metric(name="ArchiveFailed", unit=MetricUnit.Count, value=len(failed))
+        if not failed:
+            return
+        metrics.add_metric(name="ArchiveFailed", unit=MetricUnit.Count, value=len(failed))
+        # Lambda repeats the whole event of an invocation that fails. So jobs that failed beside others get an event of
+        # their own: what the others started is not started again, and the on-failure bucket names these jobs alone.
+        if failed == jobs or not continue_with({"archive": failed, "why": why}, hops):
             raise NotArchivedError(failed)
 
-    def erase(job: str) -> None:
+    def erase(job: str, hops: int) -> None:
         if not service.erase(job, deadline(BUDGET_S, clock)):
-            invoke_again({"erase": job})
+            continue_with({"erase": job}, hops)
 
     def handler(event: Mapping[str, Any], context: Any) -> None:
+        hops = event.get("hops", 0)
         try:
             match event:
                 case {"sweep": why} if why in get_args(Trigger):
                     sweep(why)
-                case {"archive": list() as jobs, "why": why} if why in get_args(Trigger):
-                    archive(_checked(jobs), why)
-                case {"erase": str() as job}:
-                    erase(*_checked([job]))
+                case {"archive": list() as jobs, "why": why} if why in get_args(Trigger) and type(hops) is int:
+                    archive(_checked(jobs), why, hops)
+                case {"erase": str() as job} if type(hops) is int:
+                    erase(_checked([job])[0], hops)
                 case _:
                     raise UnknownEventError(str(event)[:200])
         finally:

@@ -46,7 +46,10 @@ class Service:
     # --- archiving
 
     def archive(self, job: str, why: Trigger, out_of_time: Callable[[], bool]) -> bool:
-        """Archive what is due of a job; return False if the time was up first."""
+        """Archive what is due of a job; return False if the time was up first.
+
+        At least one step is carried out, so that every invocation gets further than the one before.
+        """
         record = self._store.record(job)
         if record is None:
             self._logger.error("the job to archive does not exist", extra={"job": job})
@@ -62,9 +65,9 @@ class Service:
                 return True
             if backlog is not None and not core.is_due(why, state, backlog, self._now_ms()):
                 return True
+            self._step(job, record, state)
             if out_of_time():
                 return False
-            self._step(job, record, state)
             why = "daily"  # a started job is archived to its end
 
     def _step(self, job: str, record: Mapping[str, Any], state: State) -> None:
