@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "keys": "keys",
     "roles": "roles",
     "quota": "roles",
+    "deploy": "deploy.command",
+    "destroy": "deploy.destroy_command",
     "doctor": "doctor",
     "replay": "replay",
     "cost": "cost",

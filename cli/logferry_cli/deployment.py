@@ -69,6 +69,11 @@ class Deployment:
         return self.outputs[name]
 
 
+def named_region() -> str | None:
+    """Return the region that the environment names as the AWS CLI reads it; boto3 alone ignores AWS_REGION."""
+    return os.environ.get("AWS_REGION") or None
+
+
 def find_deployment(state: Path, stack: str | None) -> Deployment:
     """Return the named stack, or the local cloud's.
 
@@ -94,8 +99,7 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
         )
         endpoint_url, stack = local.endpoint_url, local.stack
     else:
-        # The AWS CLI and the other SDKs read AWS_REGION; boto3 alone reads nothing but AWS_DEFAULT_REGION.
-        session, endpoint_url = boto3.Session(region_name=os.environ.get("AWS_REGION") or None), None
+        session, endpoint_url = boto3.Session(region_name=named_region()), None
     try:
         formation = session.client("cloudformation", endpoint_url=endpoint_url)
         described = formation.describe_stacks(StackName=stack)["Stacks"][0]

@@ -144,7 +144,7 @@ def doctor(
         except Problem as problem:
             missing = f"{problem.sentence} {problem.advice}"
             checkup.note(CheckResult("stack", "failed", missing))
-    asyncio.run(_examine(checkup, target, deployment, missing, patience=patience, deep=deep))
+    asyncio.run(examine(checkup, target, deployment, missing, patience=patience, deep=deep))
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in checkup.results], indent=2))
     elif checkup.healthy:
@@ -153,9 +153,10 @@ def doctor(
         raise typer.Exit(1)
 
 
-async def _examine(
+async def examine(
     checkup: Checkup, target: Target, deployment: Deployment | None, missing: str, *, patience: float, deep: bool
 ) -> None:
+    """Make every check that target and deployment allow."""
     async with Api(target) as api:
         await _reading(checkup, api, patience)
         if deployment is not None:

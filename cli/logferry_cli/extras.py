@@ -15,7 +15,7 @@ PACKAGE: Final = "logferry"
 _AGENT: Final = ("docker", "msgspec", "orjson", "prometheus_client", "pydantic_settings", "re2", "structlog")
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "agent": _AGENT,
-    "local": (*_AGENT, "aiohttp", "localstack_client", "yaml"),
+    "local": (*_AGENT, "aiohttp", "localstack_client"),
 }
 """The modules that each extra of pyproject.toml installs."""
 

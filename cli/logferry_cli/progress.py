@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,12 +12,16 @@ from rich.console import Console
 class ShownStep:
     """A step whose final text may be changed while it runs."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, show: Callable[[str], None] = lambda _: None) -> None:
+        self.text, self._show = text, show
 
     def set_text(self, text: str) -> None:
         """Set what is shown once the step is done."""
         self.text = text
+
+    def tell(self, text: str) -> None:
+        """Show how far the step is. Only a terminal shows it."""
+        self._show(text)
 
 
 class Steps:
@@ -32,9 +36,10 @@ class Steps:
     @contextmanager
     def __call__(self, doing: str) -> Iterator[ShownStep]:
         """Show one step. When the block raises, the line says that it failed and the exception goes on."""
-        step, began = ShownStep(doing), time.monotonic()
+        began = time.monotonic()
         try:
-            with self.console.status(doing):
+            with self.console.status(doing) as status:
+                step = ShownStep(doing, lambda text: status.update(f"{doing}: {text}"))
                 yield step
         except BaseException as error:
             sign = "[yellow]-[/] interrupted:" if isinstance(error, KeyboardInterrupt) else "[red]✗[/]"

@@ -1,0 +1,107 @@
+"""Build the viewer and the functions. What has not changed is not built again."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from logferry_cli.deploy import programs
+from logferry_cli.stack_sources import StackSources
+
+STACK_FILES: Final = ("template.yaml", "protocol", "functions", "infra/nested", "infra/targets", "web/dist")
+VIEWER_FILES: Final = (
+    *("src", "public", "scripts", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"),
+)
+BUILD_PARAMETERS: Final = ("PythonRuntime", "Architecture")
+"""The parameters that choose what `sam build` makes."""
+
+
+def builds_folder(sources: StackSources) -> Path:
+    """Return the folder of all builds of these sources."""
+    if sources.is_checkout:
+        return sources.root / ".build" / "deploy"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "logferry" / "builds"
+
+
+def build_viewer(sources: StackSources) -> bool:
+    """Build web/dist in a checkout; a wheel carries it built.
+
+    Returns:
+        Whether it had to be built.
+
+    Raises:
+        Problem: The build failed.
+    """
+    if not sources.is_checkout:
+        return False
+    folder = builds_folder(sources)
+    with _alone(folder / "viewer"):
+        wanted, stamp = _digest(sources.web, VIEWER_FILES), folder / "viewer" / "digest"
+        if (sources.viewer / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
+            return False
+        environment = programs.environment(sources, None, {"CI": "1", "NO_COLOR": "1"})
+        log = folder / "viewer" / "build.log"
+        if not (sources.web / "node_modules").is_dir():
+            programs.run(["npm", "ci", "--no-audit", "--no-fund"], log, environment, sources.web)
+        programs.run(["npm", "run", "--silent", "build"], log, environment, sources.web)
+        stamp.write_text(wanted)
+    return True
+
+
+def build_functions(sources: StackSources, values: Mapping[str, str], log: Path) -> tuple[Path, bool]:
+    """Build layer and functions.
+
+    Args:
+        sources: The sources.
+        values: The template's parameters.
+        log: Takes the output of `sam build`.
+
+    Returns:
+        The built template, and whether it had to be built.
+
+    Raises:
+        Problem: `sam build` failed.
+    """
+    chosen = {name: values[name] for name in BUILD_PARAMETERS if name in values}
+    # A local cloud serves the viewer itself, and its stack has no function that publishes one.
+    local = {"WITHOUT_VIEWER": "1"} if values.get("GatewayBase") else {}
+    folder = builds_folder(sources) / "-".join(("sam", *chosen.values(), *(["local"] if local else [])))
+    built, stamp = folder / "out" / "template.yaml", folder / "digest"
+    with _alone(folder):
+        wanted = _digest(sources.root, STACK_FILES if not local else STACK_FILES[:-1])
+        if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+            return built, False
+        command: list[str | Path] = ["sam", "build", "--template", sources.template, "--build-dir", built.parent]
+        command += ["--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items())]
+        more = {"UV_PYTHON_DOWNLOADS": "never", **local}
+        programs.run(command, log, programs.environment(sources, None, more), folder)
+        stamp.write_text(wanted)
+    return built, True
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one command at a time build in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(root: Path, names: tuple[str, ...]) -> str:
+    """Return a digest of the names and bytes of files below a folder."""
+    total = hashlib.sha256()
+    for name in names:
+        source = root / name
+        found = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+        for path in found:
+            if "__pycache__" not in path.parts:
+                total.update(f"{path.relative_to(root)}\0".encode())
+                total.update(path.read_bytes())
+    return total.hexdigest()

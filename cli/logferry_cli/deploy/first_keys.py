@@ -1,0 +1,93 @@
+"""Make a new deployment's first keys: an admin's, and the hosts' agents'."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from logferry_cli.problems import Problem
+from logferry_cli.registry import Agent, Kind, Registry, Viewer, credential_of
+from logferry_state.private_files import replace_private_file
+
+ADMIN: Final = "admin"
+AGENT: Final = "hosts"
+CHECKING: Final = "logferry-deploy"
+"""The viewer principal with which a deployment checks itself."""
+OWN: Final = frozenset({CHECKING, "logferry-doctor"})
+CHECK_LIVES_S: Final = 900
+FILES: Final[dict[Kind, str]] = {"viewer": "admin-key", "agent": "agent-key"}
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKeys:
+    """The keys that were made. None: the deployment has one already."""
+
+    admin: str | None
+    agent: str | None
+
+
+def make_first_keys(registry: Registry) -> FirstKeys:
+    """Make the keys that no principal has yet.
+
+    An agent that signs in with an AWS role counts as well.
+    """
+    now = time.time_ns() // 1_000_000
+    principals = [one for one in registry.principals() if "revoked" not in one and one["name"] not in OWN]
+    admins = [one["name"] for one in principals if one["kind"] == "viewer" and one.get("admin")]
+    agents = [one["name"] for one in principals if one["kind"] == "agent"]
+    admin = agent = None
+    if not any(_has_key(registry, name) for name in admins):
+        registry.ensure(Viewer(ADMIN, ADMIN, (), admin=True), now)
+        admin = registry.issue(ADMIN, "viewer", now).key
+    if not any(_has_key(registry, name) or any(registry.roles(name)) for name in agents):
+        registry.ensure(Agent(AGENT, AGENT), now)
+        agent = registry.issue(AGENT, "agent", now).key
+    return FirstKeys(admin, agent)
+
+
+def _has_key(registry: Registry, principal: str) -> bool:
+    return any("revoked" not in item for item in registry.credentials(principal))
+
+
+@contextmanager
+def key_for_checking(registry: Registry) -> Iterator[str]:
+    """Make an admin's key for the check of the deployment. It is revoked at the end, and expires in any case."""
+    now = time.time_ns() // 1_000_000
+    registry.ensure(Viewer(CHECKING, CHECKING, (), admin=True), now)
+    key = registry.issue(CHECKING, "viewer", now, now // 1000 + CHECK_LIVES_S).key
+    try:
+        yield key
+    finally:
+        registry.revoke_credential(credential_of(key), time.time_ns() // 1_000_000)
+
+
+def write_keys(folder: Path, keys: FirstKeys) -> list[Path]:
+    """Write each new key to a file that only its owner can read. A file that is there is not overwritten.
+
+    Raises:
+        Problem: A file cannot be written.
+    """
+    written = []
+    given: dict[Kind, str | None] = {"viewer": keys.admin, "agent": keys.agent}
+    for kind, key in given.items():
+        if key is None:
+            continue
+        path = _free_name(folder / FILES[kind])
+        try:
+            replace_private_file(path, f"{key}\n".encode())
+        except OSError as error:
+            raise Problem(f"The key cannot be written to {path} ({error.strerror}).", "Name another folder.") from None
+        written.append(path)
+    return written
+
+
+def _free_name(path: Path) -> Path:
+    number = 2
+    found = path
+    while found.exists():
+        found, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return found

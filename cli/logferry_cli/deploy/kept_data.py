@@ -1,0 +1,74 @@
+"""Find the tables and the bucket that a deleted stack kept, and prepare them for a new one."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_cli.deploy import adoption
+from logferry_cli.deploy.account import Account
+from logferry_cli.deploy.adoption import KeptData
+from logferry_cli.deploy.answers import Answers
+from logferry_cli.deploy.formation import Formation, refusals_explained
+from logferry_cli.deploy.template import Values
+from logferry_cli.problems import Problem
+
+
+def find_kept_data(account: Account, formation: Formation, answers: Answers, given: Values) -> KeptData:
+    """Return what an earlier stack of this name kept.
+
+    It is what parameters name, else what `logferry destroy` noted here, else what CloudFormation remembers of the
+    deleted stack, else what is named as CloudFormation names resources of this stack.
+
+    Raises:
+        Problem: Nothing is found, or several.
+    """
+    found = adoption.of_parameters(given) or answers.kept or formation.kept_by_deleted() or _by_name(account, formation)
+    if found is None:
+        raise Problem(
+            f"No data of an earlier stack {formation.stack} is found in {account.region}.",
+            "Deploy without --adopt for new tables, or name the data with --parameter ExistingLogTable=…, "
+            "ExistingRegistryTable=… and ExistingArchiveBucket=….",
+        )
+    return found
+
+
+def adoption_parameters(account: Account, kept: KeptData) -> dict[str, str]:
+    """Return the template's parameters for kept data, after a look at it.
+
+    Raises:
+        Problem: A table or the bucket is not there, or is not one of Logferry's.
+    """
+    dynamodb, s3 = account.client("dynamodb"), account.client("s3")
+    described = []
+    for name in (kept.log_table, kept.registry_table):
+        try:
+            described.append(dynamodb.describe_table(TableName=name)["Table"])
+        except dynamodb.exceptions.ResourceNotFoundException:
+            raise Problem(f"The table {name} is not in {account.region}.", "Name another one.") from None
+        except (ClientError, BotoCoreError):
+            with refusals_explained(f"describe the table {name}"):
+                raise
+    try:
+        s3.head_bucket(Bucket=kept.archive_bucket)
+    except (ClientError, BotoCoreError) as error:
+        raise Problem(f"The bucket {kept.archive_bucket} cannot be used ({error}).", "Name another one.") from None
+    return adoption.parameters_of(kept, *described)
+
+
+def set_archive_retention(account: Account, bucket: str, days: int) -> None:
+    """Give a bucket that no stack owns the life cycle that the template would give it."""
+    s3 = account.client("s3")
+    with refusals_explained(f"set the life cycle of the bucket {bucket}"):
+        if days == 0:
+            s3.delete_bucket_lifecycle(Bucket=bucket)
+            return
+        rule = {"ID": "forget", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": days}}
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+
+
+def _by_name(account: Account, formation: Formation) -> KeptData | None:
+    with refusals_explained("list tables and buckets"):
+        pages = account.client("dynamodb").get_paginator("list_tables").paginate()
+        tables = [name for page in pages for name in page["TableNames"]]
+        buckets = [one["Name"] for one in account.client("s3").list_buckets().get("Buckets", ())]
+    return adoption.of_names(formation.stack, tables, buckets)

@@ -1,0 +1,101 @@
+"""Remove what a deleted stack leaves behind: objects in buckets, log groups, uploaded code, and kept data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_cli.deploy.account import Account
+from logferry_cli.deploy.adoption import KeptData
+from logferry_cli.deploy.formation import refusals_explained
+from logferry_cli.deploy.sam import artifact_prefix
+from logferry_cli.problems import Problem
+
+SAM_STACK: Final = "aws-sam-cli-managed-default"
+"""The stack of the bucket that `sam deploy --resolve-s3` uploads to. All of an account's SAM applications share it."""
+RIGHTS: Final = "Check that your AWS identity has the rights for it."
+DELETE_AT_ONCE: Final = 1000
+"""S3 deletes at most so many objects in one request."""
+
+
+def empty_bucket(s3: Any, bucket: str, prefix: str = "") -> int:
+    """Delete all objects of a bucket with a prefix, in all versions. Return how many; 0 when there is no bucket."""
+    count = 0
+    try:
+        for batch in _versions(s3, bucket, prefix):
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            if errors := answer.get("Errors"):
+                raise Problem(f"The bucket {bucket} cannot be emptied ({errors[0]['Message']}).", RIGHTS)
+            count += len(batch)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchBucket", "404"):
+            return count
+        with refusals_explained(f"empty the bucket {bucket}"):
+            raise
+    except BotoCoreError:
+        with refusals_explained(f"empty the bucket {bucket}"):
+            raise
+    return count
+
+
+def _versions(s3: Any, bucket: str, prefix: str) -> Iterator[list[dict[str, str]]]:
+    batch: list[dict[str, str]] = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            batch.append({"Key": one["Key"], "VersionId": one["VersionId"]})
+            if len(batch) == DELETE_AT_ONCE:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def delete_bucket(s3: Any, bucket: str) -> None:
+    """Empty a bucket and delete it. One that is gone is no problem."""
+    empty_bucket(s3, bucket)
+    with refusals_explained(f"delete the bucket {bucket}"):
+        try:
+            s3.delete_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchBucket", "404"):
+                raise
+
+
+def delete_data(account: Account, kept: KeptData) -> None:
+    """Delete tables and archive. What is gone is no problem, so that the command can be repeated."""
+    dynamodb = account.client("dynamodb")
+    for name in (kept.log_table, kept.registry_table):
+        with refusals_explained(f"delete the table {name}"):
+            try:
+                dynamodb.delete_table(TableName=name)
+            except dynamodb.exceptions.ResourceNotFoundException:
+                continue
+    delete_bucket(account.client("s3"), kept.archive_bucket)
+
+
+def delete_log_groups(account: Account, functions: Sequence[str]) -> int:
+    """Delete the log groups that Lambda itself made for the stack's functions, in earlier releases. Return how many."""
+    logs, count = account.client("logs"), 0
+    for function in functions:
+        with refusals_explained(f"delete the log group of {function}"):
+            try:
+                logs.delete_log_group(logGroupName=f"/aws/lambda/{function}")
+                count += 1
+            except logs.exceptions.ResourceNotFoundException:
+                continue
+    return count
+
+
+def delete_uploads(account: Account, stack: str) -> tuple[str | None, int]:
+    """Delete the code that was uploaded for this stack. Return the SAM CLI's bucket, and how many files they were."""
+    formation = account.client("cloudformation")
+    try:
+        outputs = formation.describe_stacks(StackName=SAM_STACK)["Stacks"][0].get("Outputs", ())
+    except (ClientError, BotoCoreError):
+        return None, 0
+    bucket = next((one["OutputValue"] for one in outputs if one["OutputKey"] == "SourceBucket"), None)
+    if bucket is None:
+        return None, 0
+    return bucket, empty_bucket(account.client("s3"), bucket, f"{artifact_prefix(stack)}/")
