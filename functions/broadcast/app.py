@@ -86,7 +86,7 @@ def build_handler(
         failed: dict[str, Exception] = {}
         batches: list[StreamRecord] = []
         changes: list[StreamRecord] = []
-        for raw in records:
+        for raw in filter(core.is_news, records):
             try:
                 record = core.read_record(raw)
                 (batches if "first" in raw["dynamodb"]["Keys"] else changes).append(record)

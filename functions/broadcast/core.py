@@ -52,6 +52,16 @@ class Subscriber:
     grant: str | None = None
 
 
+def is_news(record: Mapping[str, Any]) -> bool:
+    """Return whether a stream record is something to tell: a new batch, or a new or changed item of the registry.
+
+    The mappings filter by keys and attributes, since AWS documents no filter on the kind of change. Removals (also by
+    time to live) and changes of stored batches, which nothing makes, are passed over here, whatever a filter lets in.
+    """
+    is_batch = "first" in record.get("dynamodb", {}).get("Keys", {})
+    return record.get("eventName") not in ({"MODIFY", "REMOVE"} if is_batch else {"REMOVE"})
+
+
 def read_record(record: Mapping[str, Any]) -> StreamRecord:
     """Return a stream record's new image.
 

@@ -79,8 +79,7 @@ def test_every_stream_mapping_is_bounded_and_keeps_failures(resources: Resources
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert 0 < mapping["MaximumRetryAttempts"] <= 10
         assert 0 < mapping["MaximumRecordAgeInSeconds"] <= 86_400
-        assert mapping["ParallelizationFactor"] == 10
-        assert "INSERT" in mapping["FilterCriteria"]["Filters"][0]["Pattern"]
+        assert mapping["ParallelizationFactor"] == {"Ref": "StreamParallelism"}
         destination = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"]
         assert resources[destination.removesuffix(".Arn")]["Type"] == "AWS::S3::Bucket"
 

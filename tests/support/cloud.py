@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from aws_lambda_powertools import Logger, Metrics
-from tests.support import clouds
+from tests.support import clouds, stream_filters
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
 from tests.support.bucket import MemoryBucket
 from tests.support.permissions import RestrictedClient
@@ -343,17 +343,17 @@ class Cloud:
                 place = name + json.dumps([item[key] for key in keys])
                 image = {k: _as_event(v) for k, v in item.items()}
                 new = place not in self._seen
-                if self._seen.get(place) == image or (is_log and not new):
+                if self._seen.get(place) == image:
                     continue
                 self._seen[place] = image
-                if not is_log and item["sk"]["S"] not in {"JOB", "CREDENTIAL", "PRINCIPAL", "GRANT", "ROLE"}:
-                    continue
                 change = {
                     "Keys": {key: item[key] for key in keys},
                     "NewImage": image,
                     "SequenceNumber": str(len(self._seen)),
                 }
-                found.append({"eventName": "INSERT" if new else "MODIFY", "dynamodb": change})
+                record = {"eventName": "INSERT" if new else "MODIFY", "dynamodb": change}
+                if stream_filters.passes("BroadcastBatches" if is_log else "BroadcastRegistry", record):
+                    found.append(record)
         return found
 
     def stream(self) -> list[str]:

@@ -364,6 +364,39 @@ def test_poison_record_fails_alone(cloud: Cloud, agent: Socket) -> None:
     assert len(viewer.inbox) == 1
 
 
+@pytest.mark.parametrize("event", ["MODIFY", "REMOVE"])
+def test_what_is_no_new_batch_is_passed_over(cloud: Cloud, agent: Socket, event: str) -> None:
+    """Expired and erased batches come without an image. Neither is sent, and neither ends in the failure bucket."""
+    viewer = subscribed(cloud)
+    cloud.stream()
+    cloud.send(agent, 1)
+    (record,) = (one for one in cloud.records() if "first" in one["dynamodb"]["Keys"])
+    by_time_to_live = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    late = {**record, "eventName": event, **({"userIdentity": by_time_to_live} if event == "REMOVE" else {})}
+    if event == "REMOVE":
+        late["dynamodb"] = {name: value for name, value in record["dynamodb"].items() if name != "NewImage"}
+    assert cloud.broadcast({"Records": [late]}, None) == {"batchItemFailures": []}
+    assert viewer.inbox == []
+
+
+def test_removed_item_of_the_registry_is_passed_over(cloud: Cloud, agent: Socket) -> None:
+    """Job records, keys and shares expire, too."""
+    viewer = listed(cloud)
+    cloud.send(agent, 1)
+    removals = [
+        {
+            "eventName": "REMOVE",
+            "dynamodb": {"Keys": one["dynamodb"]["Keys"], "SequenceNumber": one["dynamodb"]["SequenceNumber"]},
+        }
+        for one in cloud.records()
+        if "sk" in one["dynamodb"]["Keys"]
+    ]
+    assert removals
+    viewer.inbox.clear()
+    assert cloud.broadcast({"Records": removals}, None) == {"batchItemFailures": []}
+    assert viewer.inbox == []
+
+
 def test_log_text_is_never_interpreted_in_transit(cloud: Cloud, agent: Socket) -> None:
     """Hostile lines arrive with unchanged bytes."""
     viewer = subscribed(cloud)
