@@ -60,7 +60,8 @@ def demo(
             with steps("Starting three sample containers"):
                 images.make_sample_image(checkout, samples.image)
                 samples.start()
-            _welcome(running, address_with_login(running, load_keys(folder)), samples)
+            command = "logferry" if checkout.cache is not None else ".venv/bin/logferry"
+            _welcome(running, address_with_login(running, load_keys(folder)), samples, command)
             ended = _stay(running, interrupted)
             if ended is not None:
                 raise Problem(f"The {ended} ended unexpectedly.", f"See its log: {folder / 'logs' / f'{ended}.log'}.")
@@ -136,7 +137,7 @@ def _docker(*words: str, may_fail: bool = False) -> None:
         )
 
 
-def _welcome(state: LocalState, address: str, samples: _Samples) -> None:
+def _welcome(state: LocalState, address: str, samples: _Samples, command: str) -> None:
     console = Console(highlight=False)
     console.print()
     console.print(
@@ -144,7 +145,7 @@ def _welcome(state: LocalState, address: str, samples: _Samples) -> None:
     )
     console.print(f"\n  {address}\n", soft_wrap=True)
     console.print("or in another terminal:\n")
-    console.print("  .venv/bin/logferry jobs", f"  .venv/bin/logferry tail --follow {samples.name('web')}", sep="\n")
+    console.print(f"  {command} jobs", f"  {command} tail --follow {samples.name('web')}", sep="\n")
     console.print(
         f"\n[dim]AWS interfaces at {state.endpoint_url}. Press Ctrl-C to stop and clean up.[/]", soft_wrap=True
     )

@@ -116,6 +116,9 @@ def _check_installations(wheel: Path, folder: Path) -> None:
                 clean.check(made, __version__)
             if extra == clean.BASE:
                 installed[name] = made
+            if (extra, name) == ("local", "uv"):
+                with _step("starting and stopping a local cloud from the wheel"):
+                    clean.check_local_cloud(made, home / "state")
     for program in (UV, pipx):
         with _step(f"adding an extra to the command alone, as it advises ({program.name})"):
             clean.check(clean.follow_advice(installed[program.name], "logferry agent", program), __version__)

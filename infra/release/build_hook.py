@@ -23,6 +23,7 @@ CARRIED: Final = (
     "infra/agent",
     "infra/nested",
     "infra/samples",
+    "infra/setup",
     "infra/targets",
     "requirements",
     "web/dist",

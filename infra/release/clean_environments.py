@@ -163,6 +163,22 @@ def follow_advice(installed: Installation, command: str, uv_or_pipx: Path) -> In
     return replace(installed, extra=NEEDING[command])
 
 
+def check_local_cloud(installed: Installation, state: Path) -> None:
+    """Start the local cloud from an installation, without an agent, read from it, and stop it.
+
+    Raises:
+        DistError: A command failed.
+    """
+    environment = {**installed.environment, "LOGFERRY_STATE": str(state)}
+    local = replace(installed, environment=environment)
+    try:
+        local.run("logferry up --detach --no-agent")
+        local.run("logferry status")
+        local.run("logferry jobs")
+    finally:
+        local.run("logferry down")
+
+
 def _check_extra(installed: Installation, command: str, extra: str, version: str) -> None:
     """Check that a command runs where its extra is installed, and names it elsewhere."""
     if installed.extra not in (extra, "local"):

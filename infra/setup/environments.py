@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from programs import run, say, system_certificates
-from stamps import ROOT, digest, done, is_done
+from stamps import MADE, ROOT, digest, done, is_done
 
 REQUIREMENTS = ROOT / "requirements"
 PACKAGE = ("pyproject.toml", "protocol/logferry_protocol/__init__.py", "infra/release/build_hook.py")
@@ -24,11 +24,21 @@ ADVICE = "Check the network and the package index (pip's and uv's settings apply
 
 def prepare() -> None:
     """Create and fill all four. Each stays as it is when its requirements did not change."""
+    _in_place(_locked(*LOCKED))
+
+
+def prepare_local() -> None:
+    """Create and fill what the local cloud of a wheel runs besides itself: the tools, the emulator, and the SAM CLI."""
+    _locked("cloud", "sam")
+
+
+def _locked(*names: str) -> Path:
+    """Create and fill the tools and the named environments; return uv."""
     python = base_python()
     uv = _tools(python)
-    for name, folder in LOCKED.items():
-        _environment(uv, python, name, ROOT / folder)
-    _in_place(uv)
+    for name in names:
+        _environment(uv, python, name, MADE / LOCKED[name])
+    return uv
 
 
 def base_python() -> Path:
@@ -63,7 +73,7 @@ def _compile(uv: Path, folder: Path, source: str, target: str, *more: str) -> No
 
 def _tools(python: Path) -> Path:
     """Return uv, which has an environment of its own, created with venv and pip."""
-    folder, wanted = ROOT / ".venv-tools", REQUIREMENTS / "uv.txt"
+    folder, wanted = MADE / ".venv-tools", REQUIREMENTS / "uv.txt"
     uv, stamp = folder / "bin" / "uv", digest(python, sys.version, wanted)
     if is_done("tools", stamp) and uv.exists():
         return uv

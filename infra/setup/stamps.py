@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STAMPS = ROOT / ".setup"
+# A wheel carries this program too. Nothing may be written into an installation, so `logferry up` names another folder.
+MADE = Path(os.environ.get("LOGFERRY_SETUP_FOLDER") or ROOT)
+STAMPS = MADE / ".setup"
 
 
 def digest(*parts: object) -> str:
     """Return one SHA-256 over names, versions, and the bytes of files and whole folders.
 
-    The checkout's path is always part of it, because virtual environments and editable installs hold absolute paths.
+    The folder's path is always part of it, because virtual environments and editable installs hold absolute paths.
     """
-    total = hashlib.sha256(str(ROOT).encode())
+    total = hashlib.sha256(str(MADE).encode())
     for part in parts:
         if isinstance(part, Path) and part.is_file():
             total.update(part.read_bytes())
@@ -38,5 +41,5 @@ def is_done(name: str, value: str) -> bool:
 
 def done(name: str, value: str) -> None:
     """Remember the digest that the step ran with."""
-    STAMPS.mkdir(exist_ok=True)
+    STAMPS.mkdir(parents=True, exist_ok=True)
     (STAMPS / name).write_text(value)

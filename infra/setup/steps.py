@@ -1,4 +1,4 @@
-"""Run the steps of `make setup` in order, or `make lock`."""
+"""Run the steps of `make setup` in order, those of `make lock`, or those of a wheel's local cloud."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ def run(arguments: list[str]) -> int:
     """Run the set-up, or lock the requirements; return the exit status.
 
     Args:
-        arguments: `["lock"]`, or nothing for the set-up. A step that fails prints what to do.
+        arguments: `["lock"]`, `["local"]`, or nothing for the set-up. A step that fails prints what to do.
     """
     began = time.monotonic()
     try:
         if arguments == ["lock"]:
             environments.lock()
+        elif arguments == ["local"]:
+            environments.prepare_local()
         else:
             machine.prepare()
             environments.prepare()

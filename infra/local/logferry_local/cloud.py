@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from logferry_local import agent, deployment, emulator, viewer_files, viewer_process
 from logferry_local.aws import LocalAws
-from logferry_local.checkout import Checkout
+from logferry_local.checkout import Checkout, set_up
 from logferry_local.deployment import Target
 from logferry_local.file_locks import try_lock
 from logferry_local.ports import Ports, choose_ports
@@ -69,6 +69,7 @@ def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
     with _alone(plan.folder), ExitStack() as undo:
         held = frozenset(role for role in STOP_ORDER if ProcessTable(plan.folder).running(role))
         up = _StartUp(plan, progress, undo, choose_ports(plan.folder, held))
+        up.set_up()
         up.build_viewer()
         aws, target = up.find_cloud()
         outputs = up.deploy(aws, target, up.build_functions(target))
@@ -120,6 +121,12 @@ class _StartUp:
     progress: Progress
     undo: ExitStack
     ports: Ports
+
+    def set_up(self) -> None:
+        if self.plan.checkout.cache is not None:
+            with self.progress("Installing the AWS emulator and the SAM CLI (the first time: minutes)") as step:
+                set_up(self.plan.checkout)
+                step.set_text("The AWS emulator and the SAM CLI are installed")
 
     def build_viewer(self) -> None:
         with self.progress("Building the viewer") as step:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from infra.release.artefacts import ROOT, UV, Artefacts, build, build_wheel, copy_tree
 from infra.release.build_hook import STACK, carried_files
-from infra.release.clean_environments import Installation, clean_environment
+from infra.release.clean_environments import Installation, check_local_cloud, clean_environment, with_uv
 from infra.release.leaks import environment_words, leaks, names
 from infra.release.programs import run
 
@@ -121,3 +121,19 @@ def test_stack_builds_from_what_the_wheel_carries(artefacts: Artefacts, tmp_path
     )
     assert (tmp_path / "built" / "Publish" / "viewer" / "index.html").is_file()
     assert (tmp_path / "built" / "Protocol" / "python" / "logferry_protocol" / "messages.py").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.cloud
+def test_local_cloud_runs_from_the_wheel(artefacts: Artefacts, tmp_path: Path) -> None:
+    """With the emulator and the SAM CLI that it installs into the user's cache. Its own files stay as they were."""
+    installed = with_uv(artefacts.wheel, "local", tmp_path / "home")
+    tools = tmp_path / "home" / ".local" / "share" / "uv" / "tools"
+    before = files_of(tools)
+    check_local_cloud(installed, tmp_path / "state")
+    assert files_of(tools) == before
+    assert (tmp_path / "home" / ".cache" / "logferry" / ".venv-sam").is_dir()
+
+
+def files_of(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
