@@ -26,7 +26,7 @@ export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers generated markdown docs site generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos dist screenshots fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated markdown docs site generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos dist image screenshots fmt lock clean distclean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
@@ -127,6 +127,9 @@ dist: setup ## build the wheel and the sdist into dist/ from the last commit, an
 
 docs: setup site ## build the documentation as a site, in .build/site
 	@echo "the documentation is in .build/site: open .build/site/index.html through a server, or run $(BIN)/mkdocs serve"
+
+image: ## build the agent's image for amd64 and arm64, where buildx can, else for this machine; PUSH=NAME:TAG pushes it
+	@infra/agent/image.sh $(if $(PUSH),--push "$(PUSH)",$(if $(TAG),"$(TAG)"))
 
 screenshots: setup ## take the README's pictures of the viewer again, from the demo (needs Chromium)
 	$(BIN)/python -m infra.screenshots

@@ -20,5 +20,6 @@ cp -r protocol/logferry_protocol "$context/protocol/"
 cp -r agent/logferry_agent agent/Dockerfile "$context/agent/"
 find "$context" -name __pycache__ -prune -exec rm -rf {} +
 docker build --quiet --network none -f "$context/agent/Dockerfile" -t "$tag" \
-    --build-arg VERSION="$version" --build-arg BASE="$base" \
+    --build-arg VERSION="$version" --build-arg REVISION="$(infra/agent/revision.sh)" --build-arg BASE="$base" \
+    --build-arg SOURCE="$(infra/agent/revision.sh --source)" \
     --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/src/wheels "$context"
