@@ -68,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
     from .settings import add_flags  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
-        prog="logferry agent", description="Deliver every line of every container to Logferry, exactly once."
+        prog="logferry agent",
+        description="Deliver every line of every container to Logferry, exactly once.",
+        epilog="`logferry agent install` makes it a service of systemd, `uninstall` removes that. Each has --help.",
     )
     commands = ["run", "status", "health"]
     parser.add_argument("command", nargs="?", choices=commands, default="run", help="run (default), status or health")

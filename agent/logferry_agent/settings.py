@@ -329,7 +329,7 @@ def misspelled_names(names: Iterable[str]) -> list[str]:
     ]
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: argparse._ActionsContainer) -> None:
     """Add a flag for every setting except the key, which would be visible in the list of processes."""
     for name, field in Settings.model_fields.items():
         if name != "agent_key":

@@ -1,4 +1,4 @@
-"""`logferry agent`: run the agent in the foreground.
+"""`logferry agent`: run the agent in the foreground, or install it as a service (agent_install.py).
 
 It uses the local cloud's address and key unless others are given.
 """
@@ -6,6 +6,7 @@ It uses the local cloud's address and key unless others are given.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import typer
 
@@ -19,16 +20,29 @@ def register(app: typer.Typer) -> None:
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(
         context_settings=passed_on,
-        help="Run the agent on this machine's Docker Engine (its own options: agent --help).",
+        help="Run the agent on this machine's Docker Engine, or `agent install` it as a service (see agent --help).",
     )(agent)
 
 
 def agent(context: typer.Context) -> None:
     """Run the agent with all given arguments, and exit with its status."""
+    raise typer.Exit(run(context.args))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the agent, install it as a service, or remove the service. Return the exit status.
+
+    Raises:
+        Problem: The service cannot be installed or removed.
+    """
+    if arguments and arguments[0] in {"install", "uninstall"}:
+        from logferry_cli.agent_install import main as install  # noqa: PLC0415
+
+        return install(arguments)
     from logferry_agent.__main__ import main  # noqa: PLC0415 (every other command would pay for it)
 
     _default_to_local_cloud()
-    raise typer.Exit(main(context.args) or 0)
+    return main(arguments) or 0
 
 
 def _default_to_local_cloud() -> None:

@@ -14,6 +14,7 @@ import typer
 
 from logferry_agent.__main__ import build_parser
 from logferry_agent.settings import Settings
+from logferry_cli import agent_install
 from logferry_cli.app import COMMANDS, build
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,8 @@ def test_documented_commands_and_options_exist(page: Path) -> None:
         command = command_at(names)
         assert command is not None, f"logferry {' '.join(names)}"
         if names[0] == "agent":
-            known = {option for action in build_parser()._actions for option in action.option_strings}
+            parsers = [build_parser(), *(agent_install.build_parser(command) for command in agent_install.DESCRIPTIONS)]
+            known = {option for parser in parsers for action in parser._actions for option in action.option_strings}
         else:
             known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
         assert set(options) <= known, f"logferry {' '.join(names)}"
