@@ -41,11 +41,11 @@ def run(arguments: Sequence[str]) -> int:
         return install(arguments)
     from logferry_agent.__main__ import main  # noqa: PLC0415 (every other command would pay for it)
 
-    _default_to_local_cloud()
+    default_to_local_cloud()
     return main(arguments) or 0
 
 
-def _default_to_local_cloud() -> None:
+def default_to_local_cloud() -> None:
     """Use the local cloud, if there is one and the environment names no other."""
     if "LOGFERRY_AGENTS_URL" in os.environ:
         return

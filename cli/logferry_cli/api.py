@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
+from logferry_cli import network_causes
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Page
 from logferry_cli.records import read_batches, read_record
@@ -126,6 +128,9 @@ class Api:
 
     def __init__(self, target: Target) -> None:
         self.patient = False
+        self.attempts = ATTEMPTS
+        self.clock_offset_s: float | None = None
+        """How many seconds this machine's clock was ahead of the last answer's."""
         self._target = target
         self.insecure = target.insecure
         self._http = httpx.AsyncClient(
@@ -218,14 +223,14 @@ class Api:
         return Page(damaged.tip, batches, damaged.more, damaged.kept)
 
     async def _call(self, method: str, path: str, parameters: Mapping[str, str] | None = None) -> httpx.Response:
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self.attempts):
             try:
                 return await self._once(method, path, parameters or {})
             except TransientError as trouble:
                 if self.patient:
                     raise
-                if attempt + 1 == ATTEMPTS:
-                    raise Problem(f"{trouble}, {ATTEMPTS} times.", "Try again later.") from None
+                if attempt + 1 == self.attempts:
+                    raise Problem(f"{trouble}, {self.attempts} times.", "Try again later.") from None
                 await asyncio.sleep(BACKOFF.delay(attempt + 1, random.random))
         raise AssertionError("at least one attempt is made")
 
@@ -235,15 +240,14 @@ class Api:
         try:
             response = await self._http.request(method, self._target.api_url + path, params=parameters, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            sentence = f"{self._target.api_url} cannot be reached ({str(error) or type(error).__name__})"
+            cause = network_causes.of_connection(self._target.api_url, error)
             if self.patient:
-                raise TransientError(sentence) from None
+                raise TransientError(cause.sentence.removesuffix(".")) from None
             # Refused or unknown: waiting does not start a cloud, so fail at once.
-            raise Problem(
-                f"{sentence}.", "Check the address. `logferry status` shows whether the local cloud runs."
-            ) from None
+            raise cause from None
         except httpx.HTTPError as error:
             raise TransientError(f"{self._target.api_url} did not answer ({type(error).__name__})") from None
+        self.clock_offset_s = network_causes.clock_offset(response.headers, time.time())
         if response.status_code in _TRANSIENT:
             raise TransientError(f"The API answered {response.status_code} ({_detail(response)})")
         if response.is_success:
@@ -266,6 +270,12 @@ def _refusal(response: httpx.Response) -> Problem:
             )
         case 403:
             return Problem(f"You are not allowed to do this ({_detail(response)}).", "")
+        case 404 if "title" not in _document(response):
+            return Problem(
+                f"{sanitize_word(str(response.url))} does not exist: this is not the address of Logferry's HTTP API or"
+                " viewer.",
+                "Set LOGFERRY_API_URL to the stack's output ViewerUrl or HttpUrl.",
+            )
         case 404 | 410:
             return Problem(
                 "There is no such job, or you may not read it.", "Run `logferry jobs` to list the jobs you can read."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from logferry_cli.problems import Problem
 from logferry_state.errors import NotRunningError
@@ -74,6 +74,18 @@ def named_region() -> str | None:
     return os.environ.get("AWS_REGION") or None
 
 
+class NoSuchStackError(Problem):
+    """There is no such stack in the region, for this account."""
+
+    def __init__(self, stack: str, region: str | None) -> None:
+        super().__init__(
+            f"There is no stack {stack} in the region {region}.",
+            "Name the stack's region in AWS_REGION, and check its name and the account.",
+        )
+        self.stack = stack
+        self.region = region
+
+
 def find_deployment(state: Path, stack: str | None) -> Deployment:
     """Return the named stack, or the local cloud's.
 
@@ -104,10 +116,14 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
         formation = session.client("cloudformation", endpoint_url=endpoint_url)
         described = formation.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":
+            raise NoSuchStackError(stack, session.region_name) from None
         raise Problem(
             f"The stack {stack} cannot be read ({error.response['Error']['Message']}).",
             "Check its name, the region and your AWS credentials.",
         ) from None
+    except NoRegionError:
+        raise Problem("No AWS region is set.", "Name the stack's in AWS_REGION.") from None
     except BotoCoreError as error:
         raise Problem(f"AWS cannot be reached ({error}).", "Check the region and your AWS credentials.") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}

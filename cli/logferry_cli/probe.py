@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from logferry_cli import network_causes
 from logferry_cli.api import Api, TransientError
 from logferry_cli.problems import Problem
 from logferry_cli.registry import Agent, Registry
@@ -43,6 +45,12 @@ class ProbeSocket:
         self._patience = patience
         self._family = family
         self._kept: list[BaseModel] = []
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """How many seconds this machine's clock was ahead at the handshake; None if the answer had no time."""
+        response = self._connection.response
+        return None if response is None else network_causes.clock_offset(response.headers, time.time())
 
     async def send(self, message: BaseModel) -> None:
         """Send one message."""
@@ -97,26 +105,45 @@ async def viewers_socket(api: Api, patience: float) -> AsyncIterator[ProbeSocket
 
 
 @asynccontextmanager
-async def agents_socket(url: str, key: str, patience: float) -> AsyncIterator[ProbeSocket]:
+async def agents_socket(
+    url: str, key: str, patience: float, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ProbeSocket]:
     """Open the agents' WebSocket. Each answer may take `patience` seconds.
+
+    Args:
+        url: The address.
+        key: The credential.
+        patience: Seconds to wait for each answer.
+        tls: What to trust; None: the system's certificates.
 
     Raises:
         Problem: It refused or cannot be reached.
     """
     headers = {"Authorization": f"Bearer {key}"}
-    async with _connected(f"{url}?{urlencode({'v': messages.VERSION})}", headers) as connection:
+    async with _connected(f"{url}?{urlencode({'v': messages.VERSION})}", headers, tls) as connection:
         yield ProbeSocket(connection, messages.TO_AGENT, patience)
 
 
 @asynccontextmanager
-async def _connected(url: str, headers: dict[str, str] | None) -> AsyncIterator[ClientConnection]:
+async def _connected(
+    url: str, headers: dict[str, str] | None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ClientConnection]:
     where = url.partition("?")[0]
+    trusting: dict[str, Any] = {} if tls is None else {"ssl": tls}
     try:
-        connection = await connect(url, additional_headers=headers, compression=None, open_timeout=CONNECT_S)
+        connection = await connect(
+            url, additional_headers=headers, compression=None, open_timeout=CONNECT_S, **trusting
+        )
     except InvalidStatus as error:
-        raise Problem(f"{where} answered {error.response.status_code}.") from None
+        answer = error.response
+        offset = network_causes.clock_offset(answer.headers, time.time())
+        if offset is not None and (problem := network_causes.of_clock(offset)) is not None:
+            raise problem from None
+        body = (answer.body or b"").decode(errors="replace")
+        what = "ticket" if headers is None else "key"
+        raise network_causes.of_handshake(where, answer.status_code, body, what) from None
     except (OSError, TimeoutError, WebSocketException) as error:
-        raise Problem(f"{where} cannot be reached ({str(error) or type(error).__name__}).") from None
+        raise network_causes.of_connection(where, error) from None
     async with connection:
         yield connection
 

@@ -210,9 +210,15 @@ class Registry:
 
     def principal(self, name: str) -> Item | None:
         """Return the principal's item, or None."""
+        return self._get(f"PRINCIPAL#{name}", "PRINCIPAL")
+
+    def credential(self, credential: str) -> Item | None:
+        """Return the item of a key, or None."""
+        return self._get(f"CREDENTIAL#{credential}", "CREDENTIAL")
+
+    def _get(self, pk: str, sk: str) -> Item | None:
         with _table_errors():
-            answer = self._table.get_item(Key={"pk": f"PRINCIPAL#{name}", "sk": "PRINCIPAL"}, ConsistentRead=True)
-        return answer.get("Item")
+            return self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
 
     def principals(self) -> Iterator[Item]:
         """Return all principals, by name."""

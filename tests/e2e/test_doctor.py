@@ -116,7 +116,9 @@ def test_disabled_broadcast_is_named(cloud: Cloud) -> None:
     finally:
         for mapping in mappings:
             functions.update_event_source_mapping(UUID=mapping, Enabled=True)
-    found = {leg["name"]: leg["outcome"] for leg in json.loads(done.stdout)}
+    found = {leg["name"]: leg for leg in json.loads(done.stdout)}
     assert done.returncode == 1
-    assert found["LogTable and its stream"] == "failed"
-    assert found["RegistryTable and its stream"] == "ok"
+    assert found["LogTable and its stream"]["outcome"] == "failed"
+    assert "Broadcast is stopped" in found["LogTable and its stream"]["detail"]
+    assert f"update-event-source-mapping --enabled --uuid {mappings[0]}" in found["LogTable and its stream"]["detail"]
+    assert found["RegistryTable and its stream"]["outcome"] == "ok"

@@ -48,6 +48,8 @@ from logferry_protocol.messages import (
 )
 
 ROOT = Path(__file__).parents[2]
+REFUSAL = '{"message":"User is not authorized to access this resource with an explicit deny"}'
+"""What API Gateway answers to a handshake that an authorizer denies."""
 
 
 @dataclass
@@ -142,7 +144,7 @@ class FakeIngest:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.faults.keys is not None and key not in self.faults.keys:
             self.count("refused")
-            return connection.respond(HTTPStatus.FORBIDDEN, '{"message":"Forbidden"}')
+            return connection.respond(HTTPStatus.FORBIDDEN, REFUSAL)
         return None
 
     async def serve_connection(self, connection: ServerConnection) -> None:

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from logferry_cli.agent_start_lines import AgentTarget, printed, start_commands
+from logferry_cli.checkup import Checkup
 from logferry_cli.deploy.first_keys import AGENT, FirstKeys, key_for_checking, make_first_keys, write_keys
 from logferry_cli.deploy.session import StackSession
 from logferry_cli.deployment import Deployment
-from logferry_cli.doctor import Checkup, examine
+from logferry_cli.doctor import examine
 from logferry_cli.problems import Problem
 from logferry_cli.progress import Steps
 from logferry_cli.registry import Registry
