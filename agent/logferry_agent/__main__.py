@@ -111,16 +111,18 @@ def _main(given: list[str]) -> int:
     pool = PreencodePool() if settings.preencodes and PreencodePool.is_useful() else None
     if pool is not None:
         pool.start()  # while the rest is loaded: a backlog is most likely now
+    from .edge.default_socket import OnlyPodmanError  # noqa: PLC0415
     from .edge.docker_client import connect  # noqa: PLC0415
     from .edge.endpoint import EndpointError  # noqa: PLC0415
 
     try:
         connection = connect(settings.docker_host)
-    except EndpointError as error:
+    except (EndpointError, OnlyPodmanError) as error:
         if pool is not None:
             pool.stop()
         sys.stderr.write(f"The agent cannot find the Docker Engine: {error}\n")
-        return 2
+        # Docker may be installed later, so a supervisor should try again; a wrong context stays wrong.
+        return 1 if isinstance(error, OnlyPodmanError) else 2
     connection.prefetch_identity()
     from .app import run  # noqa: PLC0415
     from .edge.descriptors import raise_limit  # noqa: PLC0415

@@ -286,7 +286,8 @@ def _wait_for_engine(connection: DockerClient, ending: threading.Event) -> Engin
             raise
         except EngineUnavailableError as error:
             if not logged:
-                log.warning("the engine does not answer: the agent waits for it", error=str(error))
+                advice = {"advice": connection.advice} if connection.advice else {}
+                log.warning("the engine does not answer: the agent waits for it", error=str(error), **advice)
                 logged = True
             ending.wait(1.0)
     return None

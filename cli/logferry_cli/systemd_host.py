@@ -145,4 +145,4 @@ def _sentence(line: str) -> str:
         return line
     if not isinstance(found, dict):
         return line
-    return ": ".join(str(found[name]) for name in ("event", "error") if found.get(name))
+    return ": ".join(str(found[name]) for name in ("event", "error", "advice") if found.get(name))

@@ -256,6 +256,7 @@ class DockerClient:
 
         Raises:
             EndpointError: Docker's context does not exist, or cannot be read.
+            OnlyPodmanError: Nothing names an engine, and there is only Podman.
         """
         self._endpoint = find_endpoint(docker_host)
         self._client: docker.APIClient | None = None
@@ -269,6 +270,11 @@ class DockerClient:
     def local(self) -> bool:
         """Whether the engine is reached by a socket of this machine, so that its files may be readable here."""
         return self._endpoint.local
+
+    @property
+    def advice(self) -> str:
+        """For the operator while the engine does not answer; empty when there is none."""
+        return self._endpoint.advice
 
     def prefetch_identity(self) -> None:
         """Start asking for the engine's identity, for the first call of `identity`: other work can go on meanwhile."""
@@ -463,6 +469,7 @@ def connect(docker_host: str | None = None) -> DockerClient:
 
     Raises:
         EndpointError: Docker's context does not exist, or cannot be read.
+        OnlyPodmanError: Nothing names an engine, and there is only Podman.
     """
     return DockerClient(docker_host)
 

@@ -1,7 +1,7 @@
 """Find the engine's address from the agent's setting, the environment, or Docker's current context.
 
 The order is that of the docker command: the setting, `DOCKER_HOST`, `DOCKER_CONTEXT`, the context that `docker context
-use` chose, else the socket at its default path. The docker command need not be installed.
+use` chose, else the default socket (default_socket.py). The docker command need not be installed.
 
 The `docker` package can read contexts too, with three faults. It takes a missing context for the default one. It looks
 for contexts in the working directory where there is no `config.json`. It ignores a certificate authority that comes
@@ -23,6 +23,8 @@ import docker.utils
 import structlog
 from docker.errors import TLSParameterError
 from docker.tls import TLSConfig
+
+from .default_socket import find_default_socket
 
 log = structlog.get_logger()
 
@@ -50,6 +52,8 @@ class Endpoint:
 
     host: str | None = None
     tls: TLSConfig | None = None
+    advice: str = ""
+    """For the operator while nothing answers there."""
 
     @property
     def local(self) -> bool:
@@ -66,6 +70,7 @@ def find_endpoint(docker_host: str | None = None, environment: Mapping[str, str]
 
     Raises:
         EndpointError: Docker's context does not exist, or cannot be read.
+        OnlyPodmanError: Nothing names an engine, and there is only Podman.
     """
     environment = os.environ if environment is None else environment
     if not docker_host and not environment.get("DOCKER_HOST"):
@@ -78,7 +83,10 @@ def find_endpoint(docker_host: str | None = None, environment: Mapping[str, str]
         known = cast(dict[str, Any], docker.utils.kwargs_from_env(dict(environment) or {"": ""}))
     except TLSParameterError as error:
         raise EndpointError(_DEFAULT, f"cannot be used: {str(error).splitlines()[0]}") from error
-    return Endpoint(docker_host or known.get("base_url"), known.get("tls"))
+    if not (host := docker_host or known.get("base_url")):
+        default = find_default_socket(environment)
+        return Endpoint(default.host, known.get("tls"), default.advice)
+    return Endpoint(host, known.get("tls"))
 
 
 def _chosen(folder: Path) -> str:

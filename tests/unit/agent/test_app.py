@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from logferry_agent import app
+from logferry_agent.edge.docker_client import EngineUnavailableError
 from logferry_agent.edge.spool import SpoolCorruptError
 
 
@@ -89,3 +90,18 @@ def test_liveness_asks_only_whether_a_restart_helps(alive: bool, answer: tuple[i
     agent.pipeline = cast(Any, SimpleNamespace(alive=alive, failure=ValueError()))
     agent.socket = cast(Any, SimpleNamespace(status=SimpleNamespace(connected=False, refused=True, error="refused")))
     assert agent._live_page()[::2] == answer
+
+
+def test_waiting_for_the_engine_names_another_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rootless engine is elsewhere."""
+    ending = ImmediateEvent()
+
+    def identity() -> None:
+        ending.set()
+        raise EngineUnavailableError("no such file")
+
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr(app.log, "warning", lambda _, **fields: said.append(fields))
+    connection: Any = SimpleNamespace(identity=identity, advice="set docker_host=unix:///run/user/1000/docker.sock")
+    assert app._wait_for_engine(connection, ending) is None
+    assert said[0]["advice"] == connection.advice

@@ -29,7 +29,8 @@ class EngineSettings(BaseModel):
     docker_host: str | None = Field(
         None,
         description="Address of the engine (unix, tcp or ssh). Unset: DOCKER_HOST and its TLS variables, else Docker's"
-        " context (DOCKER_CONTEXT, `docker context use`), else the default socket.",
+        " context (DOCKER_CONTEXT, `docker context use`), else `/var/run/docker.sock`, else the socket of the agent's"
+        " user's rootless Docker.",
     )
     docker_root: Path | None = Field(
         None, description="Path of the engine's data root as the agent sees it. Unset: the engine's own path."

@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
+from logferry_agent.edge import endpoint
+from logferry_agent.edge.default_socket import DefaultSocket
 from logferry_agent.edge.docker_client import connect
 from logferry_agent.edge.endpoint import EndpointError, find_endpoint
+
+
+@pytest.fixture(autouse=True)
+def _default_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a name, the engine is at Docker's path, whatever this machine has (test_default_socket.py)."""
+    monkeypatch.setattr(endpoint, "find_default_socket", lambda _: DefaultSocket(None))
 
 
 def context(folder: Path, name: str, endpoint: Any, files: tuple[str, ...] = ()) -> None:
