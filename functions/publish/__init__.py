@@ -1,1 +1,1 @@
-"""Uploads the built viewer to the bucket behind CloudFront, as a part of the deployment."""
+"""Uploads the built viewer to the bucket, as a part of the deployment."""

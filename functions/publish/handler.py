@@ -13,5 +13,6 @@ from .settings import Settings
 from .store import Store
 
 settings = read_settings(Settings, os.environ)
-store = Store(boto3.client("s3"), boto3.client("cloudfront"), settings.viewer_bucket, settings.distribution)
+cloudfront = boto3.client("cloudfront") if settings.distribution else None
+store = Store(boto3.client("s3"), cloudfront, settings.viewer_bucket, settings.distribution)
 handler = build_handler(store, Path(__file__).parents[1] / "viewer", Logger())

@@ -10,4 +10,4 @@ class Settings:
     viewer_bucket: str
     """The bucket for the viewer's files."""
     distribution: str
-    """The CloudFront distribution that serves them."""
+    """The CloudFront distribution that serves them. Empty where the HTTP API does."""

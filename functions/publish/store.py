@@ -11,7 +11,10 @@ class BucketNotEmptyError(Exception):
 
 
 class Store:
-    """publish's access to S3 and CloudFront."""
+    """publish's access to S3 and CloudFront.
+
+    Without CloudFront, the client is None: nothing is cached on the way to browsers then.
+    """
 
     def __init__(self, s3: Any, cloudfront: Any, bucket: str, distribution: str) -> None:
         self._s3, self._cloudfront = s3, cloudfront
@@ -49,6 +52,8 @@ class Store:
 
     def invalidate_cache(self, reference: str) -> None:
         """Make CloudFront fetch the page and its configuration again. `reference` names the request."""
+        if self._cloudfront is None:
+            return
         paths = ["/", "/index.html", "/config.json"]
         self._cloudfront.create_invalidation(
             DistributionId=self._distribution,

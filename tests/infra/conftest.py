@@ -7,11 +7,16 @@ from tests.support import templates
 
 
 def taken(node: Any, *, own_data: bool) -> Any:
-    """Return a part of the template as it is with tables of its own, or over those of an earlier deployment."""
+    """Return a part of the template as it is with tables of its own, or over those of an earlier deployment.
+
+    The viewer is served by CloudFront, as it is by default.
+    """
     if isinstance(node, dict):
         match node.get("Fn::If"):
             case ["OwnData", own, existing]:
                 return taken(own if own_data else existing, own_data=own_data)
+            case ["ByCloudFront", distributed, _]:
+                return taken(distributed, own_data=own_data)
         return {name: taken(value, own_data=own_data) for name, value in node.items()}
     return [taken(value, own_data=own_data) for value in node] if isinstance(node, list) else node
 

@@ -2,11 +2,17 @@
 
 import importlib
 import itertools
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+import boto3
 import pytest
+from tests.support.templates import Resolver
+
+import pages.core
 
 Resources = dict[str, dict[str, Any]]
 
@@ -131,8 +137,11 @@ def test_every_websocket_api_refuses_junk_before_a_function_runs(resources: Reso
 
 
 def test_every_http_route_is_authorized(resources: Resources) -> None:
-    """No path is unauthenticated."""
+    """No path is unauthenticated, except the viewer's own files, which have no secrets: people sign in with them."""
     for route in of_type(resources, "AWS::ApiGatewayV2::Route").values():
+        if route["Target"] == {"Fn::Sub": "integrations/${PagesIntegration}"}:
+            assert route["RouteKey"] in {"GET /", "GET /{file}", "GET /assets/{proxy+}"}
+            continue
         assert route["AuthorizationType"] == "CUSTOM"
         assert route["AuthorizerId"]
 
@@ -172,14 +181,15 @@ def test_buckets_are_private_and_encrypted(resources: Resources) -> None:
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["BucketEncryption"]
         (policy,) = (p for p in policies if p["Bucket"] == {"Ref": name})
-        denied = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+        statements = [s["Fn::If"][1] if "Fn::If" in s else s for s in policy["PolicyDocument"]["Statement"]]
+        denied = [s for s in statements if s["Effect"] == "Deny"]
         assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": False}}
 
 
 def test_viewer_is_served_with_a_strict_policy(resources: Resources) -> None:
     """Log text is hostile: no inline script or style, no framing, and connections to our own APIs only."""
     config = resources["ViewerHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
-    policy = config["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"]
+    policy, _ = config["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"]
     directives = {words[0]: words[1:] for words in (part.split() for part in policy.split(";")) if words}
     assert directives["default-src"] == ["'none'"]
     assert directives["frame-ancestors"] == ["'none'"]
@@ -191,6 +201,55 @@ def test_viewer_is_served_with_a_strict_policy(resources: Resources) -> None:
     for behaviour in (behaviours["DefaultCacheBehavior"], *behaviours["CacheBehaviors"]):
         assert behaviour["ResponseHeadersPolicyId"] == {"Ref": "ViewerHeaders"}
         assert behaviour["ViewerProtocolPolicy"] in {"https-only", "redirect-to-https"}
+
+
+def test_viewer_has_the_same_headers_without_cloudfront(resources: Resources) -> None:
+    """Both send what the policy of headers says."""
+    config = resources["ViewerHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    security = config["SecurityHeadersConfig"]
+    transport = security["StrictTransportSecurity"]
+    assert transport["IncludeSubdomains"] is True
+    assert {
+        "strict-transport-security": f"max-age={transport['AccessControlMaxAgeSec']}; includeSubDomains",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": security["FrameOptions"]["FrameOption"],
+        "referrer-policy": security["ReferrerPolicy"]["ReferrerPolicy"],
+        **{item["Header"].lower(): item["Value"] for item in config["CustomHeadersConfig"]["Items"]},
+    } == pages.core.SECURITY_HEADERS
+    variables = resources["Pages"]["Properties"]["Environment"]["Variables"]
+    assert variables["CONTENT_SECURITY_POLICY"] == security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+
+
+@pytest.mark.parametrize("base", ["", "http://127.0.0.1:4566/_aws/execute-api"])
+def test_nothing_of_cloudfront_is_left_without_it(written_template: dict[str, Any], base: str) -> None:
+    """GovCloud and China have no such types, and a reference to a missing resource fails a deployment."""
+    resolver = Resolver(written_template, {"ViewerHosting": "api", "GatewayBase": base})
+    found = resolver.resources()
+    assert not [name for name, one in found.items() if one["Type"].startswith("AWS::CloudFront")]
+    outputs = resolver.resolve({name: one["Value"] for name, one in written_template["Outputs"].items()})
+    named = set(re.findall(r"\$\{([A-Za-z]+)", json.dumps([found, outputs])))
+    assert {"Pages", "ViewerBucket"} <= named
+    assert not named & (written_template["Resources"].keys() - found.keys())
+    page = f"{base}/${{Http}}/" if base else "https://${Http}.execute-api.eu-west-1.amazonaws.com"
+    assert outputs["ViewerUrl"] == page
+    origin = found["Connect"]["Properties"]["Environment"]["Variables"]["VIEWER_ORIGINS"]
+    assert base or origin == page
+
+
+def test_regions_without_cloudfront_refuse_it_before_anything_is_created(written_template: dict[str, Any]) -> None:
+    """By a rule of the template, which CloudFormation checks first."""
+    rule = written_template["Rules"]["RegionHasCloudFront"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "ViewerHosting"}, "cloudfront"]}
+    (one,) = rule["Assertions"]
+    regions, region = one["Assert"]["Fn::Not"][0]["Fn::Contains"]
+    assert region == {"Ref": "AWS::Region"}
+    session: Any = boto3.Session()
+    assert set(regions) == {
+        name
+        for partition in ("aws-us-gov", "aws-cn")
+        for name in session.get_available_regions("cloudformation", partition_name=partition)
+    }
+    assert "ViewerHosting=api" in one["AssertDescription"]
 
 
 def test_environment_names_equal_the_functions_settings(resources: Resources) -> None:

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Final
 
-FUNCTIONS: Final = ("archive", "broadcast", "connect", "ingest", "publish", "query")
+FUNCTIONS: Final = ("archive", "broadcast", "connect", "ingest", "pages", "publish", "query")
 
 ANSWER_BYTES: Final = 6_291_556
 """Of an answer, and of an event that is waited for."""

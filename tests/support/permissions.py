@@ -65,7 +65,8 @@ def grants() -> dict[str, tuple[Grant, ...]]:
     for logical, resource in resources.items():
         if resource["Type"] == "AWS::IAM::Role":
             statements = [
-                statement
+                # A list has the parts of `Fn::If`.
+                statement[1] if isinstance(statement, list) else statement
                 for policy in resource["Properties"].get("Policies", ())
                 for statement in policy["PolicyDocument"]["Statement"]
             ]

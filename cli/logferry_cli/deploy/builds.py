@@ -29,6 +29,14 @@ def builds_folder(sources: StackSources) -> Path:
     return base / "logferry" / "builds"
 
 
+def publishes_viewer(values: Mapping[str, str]) -> bool:
+    """Return whether a deployment publishes the viewer.
+
+    On an emulator it does where the HTTP API serves it. A local cloud has a server of its own for it.
+    """
+    return not values.get("GatewayBase") or values.get("ViewerHosting") == "api"
+
+
 def build_viewer(sources: StackSources) -> bool:
     """Build web/dist in a checkout; a wheel carries it built.
 
@@ -69,8 +77,7 @@ def build_functions(sources: StackSources, values: Mapping[str, str], log: Path)
         Problem: `sam build` failed.
     """
     chosen = {name: values[name] for name in BUILD_PARAMETERS if name in values}
-    # A local cloud serves the viewer itself, and its stack has no function that publishes one.
-    local = {"WITHOUT_VIEWER": "1"} if values.get("GatewayBase") else {}
+    local = {} if publishes_viewer(values) else {"WITHOUT_VIEWER": "1"}
     folder = builds_folder(sources) / "-".join(("sam", *chosen.values(), *(["local"] if local else [])))
     built, stamp = folder / "out" / "template.yaml", folder / "digest"
     with _alone(folder):

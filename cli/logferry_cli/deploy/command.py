@@ -159,7 +159,7 @@ class _Deployment:
 
     def build(self, values: Values) -> Path:
         """Build viewer and functions, and return the built template."""
-        if not values.get("GatewayBase"):
+        if builds.publishes_viewer(values):
             with self.steps("Building the viewer") as step:
                 if not builds.build_viewer(self.sources):
                     step.set_text("The viewer is built")

@@ -113,9 +113,7 @@ class _Server:
         if not path.is_file():
             if path.suffix:
                 raise web.HTTPNotFound
-            path = (
-                self._files / "index.html"
-            )  # a path without a file is the viewer's own, as in the template's ViewerPages
+            path = self._files / "index.html"  # a path without a file is the viewer's own
         cache = FOR_EVER if "assets" in path.relative_to(self._files).parts else ASK_AGAIN
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return web.FileResponse(path, headers={"Cache-Control": cache, "Content-Type": content_type})

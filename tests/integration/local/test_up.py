@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.integration.local.conftest import logferry
 from tests.support import clouds
 from tests.support.compiled_files import assert_bytecode_needs_no_check, assert_libraries_are_for
 
@@ -28,21 +29,6 @@ from logferry_state.processes import ProcessTable, is_running, stop
 from logferry_state.state import EMULATOR_FILE, load_keys, load_state
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
-LOGFERRY = Path(sys.executable).parent / "logferry"
-
-
-def logferry(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Return the command's result; foreign AWS configuration in its environment must not matter."""
-    around = {name: value for name, value in os.environ.items() if not name.startswith("LOGFERRY_")}
-    foreign = {"AWS_PROFILE": "nobody", "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOGFERRY_STATE": str(folder)}
-    return subprocess.run(
-        [str(LOGFERRY), *words],
-        capture_output=True,
-        text=True,
-        env=around | foreign,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
 
 
 def ask(url: str, key: str | None = None) -> tuple[int, str]:
@@ -61,18 +47,6 @@ def ask(url: str, key: str | None = None) -> tuple[int, str]:
 
     wait_until(answered, timeout_s=120, every_s=0.5)
     return answers[-1]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Provide the state folder of a running local cloud without an agent."""
-    folder = tmp_path_factory.mktemp("cloud")
-    done = logferry("up", "--detach", "--no-agent", folder=folder)
-    try:
-        assert done.returncode == 0, done.stderr
-        yield folder
-    finally:
-        logferry("down", folder=folder)
 
 
 def test_functions_are_built_for_the_emulators_python_and_this_processor(folder: Path) -> None:

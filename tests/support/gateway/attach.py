@@ -55,7 +55,7 @@ async def attached_gateway(
     names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
     limits = limits or Limits()
     document = load_template(template)
-    apis, http = apis_of(document), http_apis_of(document)
+    apis, http = apis_of(document), http_apis_of(document, names)
     called = functions_called_by(apis, http)
     async with (
         EmulatorFunctions(upstream, names, called, concurrency=limits.concurrency, key=access_key) as functions,

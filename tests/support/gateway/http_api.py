@@ -5,7 +5,7 @@ Quotas: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +69,16 @@ def _precision(key: str) -> tuple[int, int, int]:
     return (bool(pattern), -pattern.count("+}") - pattern.count("{"), verb != "ANY")
 
 
-def http_apis_of(document: Mapping[str, Any]) -> dict[str, HttpApi]:
-    """Return every HTTP API of a parsed template by its logical id."""
+def http_apis_of(document: Mapping[str, Any], deployed: Container[str] | None = None) -> dict[str, HttpApi]:
+    """Return every HTTP API of a parsed template by its logical id.
+
+    Args:
+        document: The template.
+        deployed: The logical ids of a stack's resources, without those whose condition does not hold. None means all.
+    """
     resources, parameters = document["Resources"], document.get("Parameters", {})
+    if deployed is not None:
+        resources = {name: one for name, one in resources.items() if name in deployed}
     apis = {}
     for name, resource in resources.items():
         if resource["Type"] != "AWS::ApiGatewayV2::Api" or resource["Properties"].get("ProtocolType") != "HTTP":

@@ -44,6 +44,7 @@ async def ask(
     *headers: tuple[str, str],
     query: str = "",
     kind: str = "http",
+    method: str = "GET",
     host: str = "127.0.0.1:4566",
     **more: str,
 ) -> tuple[int, list[dict[str, Any]]]:
@@ -52,6 +53,7 @@ async def ask(
     named = [("host", host), *headers, *more.items()]
     scope = {
         "type": kind,
+        "method": method,
         "path": path,
         "query_string": query.encode(),
         "headers": [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in named],
@@ -98,7 +100,21 @@ async def test_functions_reach_services_by_their_own_keys(path: str) -> None:
     assert not await reaches("/_ministack/reset", **signed(SESSION))
 
 
-@pytest.mark.parametrize("path", [API, f"{API}/api/jobs", "/_aws/execute-api/ab12/$default/api/me"])
+async def test_function_answers_cloudformation_at_the_address_that_it_was_told() -> None:
+    """It has no credential there, as on AWS; the address is a secret."""
+    told = "/_ministack/cfn-response/0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert await reaches(told, method="PUT")
+    assert not await reaches(told, method="GET")
+    assert not await reaches(told, method="PUT", **signed("test"))
+    assert not await reaches(told, method="PUT", origin=ORIGIN)
+    assert not await reaches(told, method="PUT", sec_fetch_site="cross-site")
+    assert not await reaches(told + "/reset", method="PUT")
+    assert not await reaches("/_ministack/cfn-response/", method="PUT")
+
+
+@pytest.mark.parametrize(
+    "path", [API, f"{API}/api/jobs", "/_aws/execute-api/ab12/", "/_aws/execute-api/ab12/$default/api/me"]
+)
 async def test_stacks_own_apis_are_open(path: str) -> None:
     """Their authorizers check our keys; nobody is the emulator's root there."""
     assert await reaches(path)
