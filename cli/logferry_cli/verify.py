@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from logferry_cli.api import Api
+from logferry_cli.engine_check import EngineCheck
 from logferry_cli.export import rfc3339
+from logferry_cli.extras import missing_extra, missing_module
 from logferry_cli.job_lookup import find_job
 from logferry_cli.options import StateOption
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
@@ -18,7 +20,7 @@ from logferry_cli.terminal import sanitize_word
 from logferry_cli.verifier import FoundGap, Report, Verifier
 from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import describe
-from logferry_protocol.job import JobRecord
+from logferry_protocol.job import JobRecord, split_job_id
 
 UNSOUND: Final = 1
 WITH_GAPS: Final = 3
@@ -46,43 +48,77 @@ def verify(
             "--strict", help=f"Exit with status {WITH_GAPS} when the job says that lines are or may be missing."
         ),
     ] = False,
+    engine: Annotated[
+        bool,
+        typer.Option("--engine", help="Compare also, line by line, with what this host's Docker Engine still has."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """Check a stored job: sequences 1..n, digests, counts and joined lines. List its gaps with their reasons."""
+    """Check a stored job: sequences 1..n, digests, counts and joined lines. List its gaps with their reasons.
+
+    With --engine, on the job's host, compare it with what the Docker Engine still has.
+    """
+    if engine and missing_module("agent") is not None:
+        raise missing_extra("logferry verify --engine", "agent")
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
-    record, report = asyncio.run(_verified(target, job))
-    typer.echo(json.dumps(_document(record, report), indent=2) if as_json else _text(record, report), nl=as_json)
-    if not report.sound:
+    record, report, check = asyncio.run(_verified(target, job, engine=engine))
+    if as_json:
+        compared = {} if check is None else {"engine": check.document()}
+        typer.echo(json.dumps(_document(record, report) | compared, indent=2))
+    else:
+        typer.echo(_text(record, report) + "".join(f"{line}\n" for line in (check.lines() if check else ())), nl=False)
+    if not report.sound or (check is not None and not check.same):
         raise typer.Exit(UNSOUND)
     if strict and (report.gaps or report.notices):
         raise typer.Exit(WITH_GAPS)
 
 
-async def _verified(target: Target, name: str) -> tuple[JobRecord, Report]:
+async def _verified(target: Target, name: str, *, engine: bool) -> tuple[JobRecord, Report, EngineCheck | None]:
     async with Api(target) as api:
         record = await find_job(api, name)
-        verifier = Verifier()
-        report = verifier.report
+        if not engine:
+            return record, await _read(api, record, None), None
+        # The agent's modules are in an extra, and slow to import.
+        from logferry_cli.engine_log import EngineLog  # noqa: PLC0415
+
+        log = await asyncio.to_thread(EngineLog, split_job_id(record.job)[1])
+        try:
+            check = EngineCheck(log, await asyncio.to_thread(log.newest))
+            report = await _read(api, record, check)
+            await check.finish()
+        finally:
+            log.close()
+        return record, report, check
+
+
+async def _read(api: Api, record: JobRecord, check: EngineCheck | None) -> Report:
+    """Verify all batches of a job, and compare them with the engine's log if there is a check."""
+    verifier = Verifier()
+    report = verifier.report
+    asked = 0
+    while True:
+        after = report.last
+        page = await api.history(record.job, after=after)
+        batches = [batch for batch in page.batches if batch.last > after]
+        skips = bool(batches) and batches[0].first > after + 1
+        if page.kept is None and (skips or (not batches and page.tip > after)) and asked < ASKED_AGAIN:
+            asked += 1
+            await asyncio.sleep(_ASKED_AGAIN_AFTER.ceiling(asked))
+            continue
         asked = 0
-        while True:
-            after = report.last
-            page = await api.history(record.job, after=after)
-            batches = [batch for batch in page.batches if batch.last > after]
-            skips = bool(batches) and batches[0].first > after + 1
-            if page.kept is None and (skips or (not batches and page.tip > after)) and asked < ASKED_AGAIN:
-                asked += 1
-                await asyncio.sleep(_ASKED_AGAIN_AFTER.ceiling(asked))
+        for batch in batches:
+            verifier.add(batch)
+            if check is not None:
+                await check.take(batch)
+        if not batches or (not page.more and report.last >= page.tip):
+            if check is not None and await check.waits():
                 continue
-            asked = 0
-            for batch in batches:
-                verifier.add(batch)
-            if not batches or (not page.more and report.last >= page.tip):
-                # Entries stored meanwhile are for the next verification.
-                return record, verifier.end(0 if report.first is None else page.tip)
+            # Entries stored meanwhile are for the next verification.
+            return verifier.end(0 if report.first is None else page.tip)
 
 
 def _text(record: JobRecord, report: Report) -> str:
