@@ -5,30 +5,22 @@ The template is translated as CloudFormation does it: SAM adds the permissions o
 
 from __future__ import annotations
 
-import copy
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
 from tests.support.gateway import events
 from tests.support.gateway.functions import HandlerFunctions
 from tests.support.gateway.http_api import http_apis_of, refused_sources
 from tests.support.gateway.permissions import authorizer_source, permits, websocket_source
 from tests.support.gateway.template import apis_of, load_template
 from tests.support.templates import ROOT
+from tests.support.translation import translate
 
 PSEUDO = {"AWS::Partition": "aws", "AWS::Region": events.REGION, "AWS::AccountId": events.ACCOUNT}
 Policies = dict[str, dict[str, Any]]
-
-
-class _NoPolicies:
-    """The template names no managed policies, so none is loaded."""
-
-    def load(self) -> dict[str, str]:
-        return {}
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +32,13 @@ def template() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def policies(template: dict[str, Any]) -> Policies:
     """Provide every function's resource policy, with the logical ids of resources in place of physical ones."""
-    translated = _translated(template)
+    translated = translate(template, events.REGION)
     statements = defaultdict(list)
     for resource in translated["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Permission":
             function, statement = _statement(resource["Properties"])
             statements[function].append(statement)
     return {function: {"Statement": found} for function, found in statements.items()}
-
-
-def _translated(template: dict[str, Any]) -> dict[str, Any]:
-    document = copy.deepcopy(template)
-    for resource in document["Resources"].values():  # `sam build` puts these in place
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/key"
-        if resource["Type"] == "AWS::Serverless::LayerVersion":
-            resource["Properties"]["ContentUri"] = "s3://bucket/key"
-    with pytest.MonkeyPatch.context() as environment:  # the translator asks for a region, and uses none of it here
-        environment.setenv("AWS_DEFAULT_REGION", events.REGION)
-        return transform(document, {}, _NoPolicies())  # type: ignore[no-any-return]
 
 
 def _statement(properties: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
