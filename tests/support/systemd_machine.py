@@ -64,8 +64,8 @@ class SystemdMachine:
     def run(self, *words: str, check: bool = True, stdin: str = "") -> str:
         """Run a command in the machine, as root, and return what it writes."""
         namespaces = ["nsenter", "--target", str(self._init()), "--mount", "--pid", "--uts", "--ipc", "--cgroup"]
-        environment = ["env", "-i", f"PATH={PATH}", "HOME=/root", "DOCKER_HOST="]
-        command = [*namespaces, f"--wd={ROOT}", *environment, *words]
+        environment = ["env", "-i", "-C", str(ROOT), f"PATH={PATH}", "HOME=/root", "DOCKER_HOST="]
+        command = [*namespaces, *environment, *words]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
         assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
