@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from logferry_cli.deploy import builds, kept_data, programs, sam
+from logferry_cli.deploy import adoption, builds, kept_data, programs, sam
 from logferry_cli.deploy.account import find_account
 from logferry_cli.deploy.answers import Answers
 from logferry_cli.deploy.change_set import Change, describe, refusals, summary
@@ -123,14 +123,14 @@ class _Deployment:
         """Return all parameters' values, and the chosen ones, after every check that needs no change set."""
         self.template.check_names(given)
         answers, deployed = self.session.answers, self.session.formation.parameters()
-        if adopt and deployed is None:
+        if deployed is None and (adopt or adoption.of_parameters(given)):
             given = {**given, **self._adopt(given)}
         values, chosen = decide_values(self.template, given, deployed, answers.parameters, answers.defaults)
         for name, one in self.template.parameters.items():
             if name not in values:
                 values[name] = chosen[name] = self.dialogue.ask(name, one.description)
-        self.template.check(values)
         check_unchanged_data(values, deployed)
+        self.template.check(values, self.session.account.region)
         check_partition(self.template, self.session.account.partition, values)
         if deployed is None and answers.kept is not None and not adopt and not values.get("ExistingLogTable"):
             self.dialogue.say(

@@ -101,7 +101,6 @@ def _remove_stack(session: StackSession, steps: Steps, data: KeptData | None) ->
     if formation.status() is None:
         return
     resources = formation.resources()
-    functions = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::Lambda::Function"]
     outputs = formation.outputs()
     # Before the stack goes: afterwards, nothing names the kept data.
     session.remember(Answers(parameters=_without_data(session.answers), kept=data))
@@ -112,7 +111,7 @@ def _remove_stack(session: StackSession, steps: Steps, data: KeptData | None) ->
     with steps(f"Deleting the stack {formation.stack} ({len(resources)} resources)") as step:
         formation.delete(len(resources), step.tell)
     with steps("Deleting its log groups and uploaded code"):
-        removal.delete_log_groups(account, functions)
+        removal.delete_log_groups(account, resources)
         removal.delete_uploads(account, formation.stack)
 
 
@@ -135,6 +134,6 @@ def _what_stays(session: StackSession, data: KeptData | None) -> list[str]:
         ]
     lines.append(
         f"The SAM CLI's bucket (stack {removal.SAM_STACK}) stays, because all SAM applications of the account share "
-        "it. This stack's files in it are deleted."
+        "it. What `logferry deploy` uploaded to it is deleted."
     )
     return lines

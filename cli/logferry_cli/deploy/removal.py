@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -75,13 +75,28 @@ def delete_data(account: Account, kept: KeptData) -> None:
     delete_bucket(account.client("s3"), kept.archive_bucket)
 
 
-def delete_log_groups(account: Account, functions: Sequence[str]) -> int:
-    """Delete the log groups that Lambda itself made for the stack's functions, in earlier releases. Return how many."""
+def delete_log_groups(account: Account, resources: Iterable[Mapping[str, Any]]) -> int:
+    """Delete log groups that outlived a stack. Return how many.
+
+    A function that was still running may have made its group again, and Lambda made groups of its own for releases
+    that named none.
+
+    Args:
+        account: The account.
+        resources: The stack's resources before it was deleted.
+    """
+    names = [
+        one["PhysicalResourceId"]
+        if one["ResourceType"] == "AWS::Logs::LogGroup"
+        else f"/aws/lambda/{one['PhysicalResourceId']}"
+        for one in resources
+        if one["ResourceType"] in ("AWS::Logs::LogGroup", "AWS::Lambda::Function")
+    ]
     logs, count = account.client("logs"), 0
-    for function in functions:
-        with refusals_explained(f"delete the log group of {function}"):
+    for name in names:
+        with refusals_explained(f"delete the log group {name}"):
             try:
-                logs.delete_log_group(logGroupName=f"/aws/lambda/{function}")
+                logs.delete_log_group(logGroupName=name)
                 count += 1
             except logs.exceptions.ResourceNotFoundException:
                 continue

@@ -88,8 +88,8 @@ class Template:
                 f"Its parameters are {', '.join(self.parameters)}.",
             )
 
-    def check(self, values: Values) -> None:
-        """Check values for all parameters.
+    def check(self, values: Values, region: str) -> None:
+        """Check values for all parameters of a deployment to a region.
 
         Raises:
             Problem: A parameter is unknown or has no value, or values are not accepted, each with the reason.
@@ -102,11 +102,14 @@ class Template:
         found += [f"{name} has no value" for name in missing]
         if found:
             raise Problem(f"Nothing was created: {'; '.join(found)}.", self._advice(values, missing))
-        if broken := list(self.broken_rules(values)):
+        if broken := list(self.broken_rules({**values, "AWS::Region": region})):
             raise Problem(f"Nothing was created: {' '.join(broken)}")
 
     def broken_rules(self, values: Values) -> Iterator[str]:
-        """Yield the description of each rule of the template that values break. Unknown functions are left to AWS."""
+        """Yield the description of each rule that the values of parameters and pseudo parameters break.
+
+        Rules with functions that are unknown here are left to AWS.
+        """
         for rule in self.rules:
             try:
                 if "RuleCondition" in rule and not _holds(rule["RuleCondition"], values):

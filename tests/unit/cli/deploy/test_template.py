@@ -8,6 +8,8 @@ from tests.support.templates import ROOT
 from logferry_cli.deploy.template import EXISTING, Template, read_template
 from logferry_cli.problems import Problem
 
+REGION = "eu-west-1"
+
 
 @pytest.fixture(scope="module")
 def template() -> Template:
@@ -15,7 +17,7 @@ def template() -> Template:
 
 
 def test_defaults_are_accepted(template: Template) -> None:
-    template.check(template.defaults)
+    template.check(template.defaults, REGION)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +37,13 @@ def test_value_that_the_template_refuses_is_refused_with_the_reason(
     template: Template, name: str, value: str, reason: str
 ) -> None:
     with pytest.raises(Problem, match=f"Nothing was created: {name} is .*{reason}") as raised:
-        template.check({**template.defaults, name: value})
+        template.check({**template.defaults, name: value}, REGION)
     assert template.parameters[name].description in raised.value.advice
 
 
 def test_every_wrong_value_is_named_at_once(template: Template) -> None:
     with pytest.raises(Problem, match=r"BatchRetentionDays .*; Monitoring "):
-        template.check({**template.defaults, "BatchRetentionDays": "1", "Monitoring": "yes"})
+        template.check({**template.defaults, "BatchRetentionDays": "1", "Monitoring": "yes"}, REGION)
 
 
 def test_unknown_parameter_is_refused_with_the_known_ones(template: Template) -> None:
@@ -53,8 +55,14 @@ def test_unknown_parameter_is_refused_with_the_known_ones(template: Template) ->
 def test_parameter_without_default_and_value_is_refused() -> None:
     template = read_template("Parameters: {Owner: {Type: String, Description: Who pays.}}")
     with pytest.raises(Problem, match="Owner has no value") as raised:
-        template.check(template.defaults)
+        template.check(template.defaults, REGION)
     assert "Who pays." in raised.value.advice
+
+
+def test_region_without_cloudfront_is_refused_by_the_templates_own_rule(template: Template) -> None:
+    with pytest.raises(Problem, match=r"Nothing was created: .* Deploy with ViewerHosting=api"):
+        template.check(template.defaults, "us-gov-west-1")
+    template.check({**template.defaults, "ViewerHosting": "api"}, "us-gov-west-1")
 
 
 @pytest.mark.parametrize("missing", EXISTING)
@@ -63,7 +71,7 @@ def test_incomplete_existing_data_is_refused_by_the_templates_own_rule(template:
     values = {name: f"{table}/stream/2026-11-30T19:00:00.000" if "Stream" in name else "old-data" for name in EXISTING}
     assert not list(template.broken_rules({**template.defaults, **values}))
     with pytest.raises(Problem, match="belong together"):
-        template.check({**template.defaults, **values, missing: ""})
+        template.check({**template.defaults, **values, missing: ""}, REGION)
 
 
 @pytest.mark.parametrize(
