@@ -64,13 +64,13 @@ layers:
 generated:
 	PYTHONPATH=functions $(BIN)/python -m infra.generate --check
 
-# Line length, links, sentence length and table cells of every Markdown page.
-markdown:
+# Line length, links, sentence length and table cells of every Markdown page; and the site builds.
+markdown: site
 	$(BIN)/python -m infra.checks.markdown
 
 # The site of the documentation builds without a warning: every page is in its navigation, and every link and anchor is.
 site:
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/mkdocs build --strict
 
 # No regular expression of the viewer or of Python may take more than linear time.
 expressions:

@@ -60,7 +60,7 @@ def test_place_in_the_site_leads_back(path: str) -> None:
 
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     """Every page is in the navigation, every link and anchor exists, and nothing is loaded from another host."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     for name in ("index.html", "alarms/index.html", "protocol/PROTOCOL/index.html", "about/index.html"):
