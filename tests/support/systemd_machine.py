@@ -54,11 +54,7 @@ class SystemdMachine:
         mount = next(
             line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2] == "cgroup2"
         )
-        cgroup = Path(mount) / self._folder.name
-        wait_for(lambda: not any(path.read_text() for path in cgroup.rglob("cgroup.procs")), "every process is gone")
-        for folder in sorted((path for path in cgroup.rglob("*") if path.is_dir()), reverse=True):
-            folder.rmdir()
-        cgroup.rmdir()
+        wait_for(lambda: _remove_cgroup(Path(mount) / self._folder.name), "every process is gone")
         shutil.rmtree(self._folder)
 
     def run(self, *words: str, check: bool = True, stdin: str = "") -> str:
@@ -93,3 +89,12 @@ class SystemdMachine:
         except LookupError:
             assert self._process.poll() is None, self._folder.with_suffix(".log").read_text()
             return False
+
+
+def _remove_cgroup(cgroup: Path) -> bool:
+    """Remove a control group with those below it. Return whether it is gone: a process that ends keeps it."""
+    with suppress(OSError):
+        for folder in sorted((path for path in cgroup.rglob("*") if path.is_dir()), reverse=True):
+            folder.rmdir()
+        cgroup.rmdir()
+    return not cgroup.exists()

@@ -25,19 +25,39 @@ WRITE = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; while :;
 IMAGE = """
 mkdir -p /run/image/bin
 cp "$1" /run/image/bin/sh
-ln -s sh /run/image/bin/sleep
-tar -cC /run/image . | docker import - box
+ln -sf sh /run/image/bin/sleep
+tar -cC /run/image . | docker -H "$2" import - box
+"""
+ENGINE = "unix:///run/docker.sock"
+
+
+PACKAGES = ("rootlesskit", "uidmap", "slirp4netns", "dbus-user-session")
+ROOTLESS = """
+useradd --create-home --uid 4321 alice
+systemctl stop docker
+rm -f /run/docker.sock
+systemctl start user@4321.service
+runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/4321 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/4321/bus \
+    systemd-run --user --unit rootless --property Delegate=yes --setenv PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    --setenv DOCKERD_ROOTLESS_ROOTLESSKIT_NET=host --setenv DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=none \
+    /bin/sh /usr/share/docker.io/contrib/dockerd-rootless.sh --storage-driver=vfs --iptables=false --bridge=none
 """
 
 
 @pytest.fixture(scope="module", name="machine")
 def _machine() -> Iterator[SystemdMachine]:
-    busybox = images._busybox(find_checkout())
-    if busybox is None:
-        pytest.skip("the containers' program comes from a Debian package")
+    busybox = busybox_or_skip()
     with SystemdMachine() as machine:
-        machine.run("sh", "-euc", IMAGE, "sh", str(busybox))
+        machine.run("sh", "-euc", IMAGE, "sh", str(busybox), ENGINE)
         yield machine
+
+
+def busybox_or_skip() -> Path:
+    """Return a static program that a container can run."""
+    found = images._busybox(find_checkout())
+    if found is None:
+        pytest.skip("the containers' program comes from a Debian package")
+    return found
 
 
 @pytest.fixture(name="sink")
@@ -50,8 +70,14 @@ def install(machine: SystemdMachine, *words: str, stdin: str = "", check: bool =
     return machine.run(LOGFERRY, "agent", "install", *words, stdin=stdin, check=check)
 
 
-def container(machine: SystemdMachine) -> str:
-    return machine.run("docker", "run", "-d", "--network=none", "box", "/bin/sh", "-c", WRITE).strip()
+def container(machine: SystemdMachine, engine: str = ENGINE) -> str:
+    return machine.run("docker", "-H", engine, "run", "-d", "--network=none", "box", "/bin/sh", "-c", WRITE).strip()
+
+
+def let_everybody_run_python(machine: SystemdMachine) -> None:
+    """Open the folders above the tests' Python, which may be in a home that only root may enter."""
+    for folder in Path(sys.executable).resolve().parents:
+        machine.run("chmod", "o+x", str(folder), check=False)
 
 
 def property_of(machine: SystemdMachine, name: str) -> str:
@@ -91,9 +117,7 @@ def test_service_ships_comes_back_and_is_removed(machine: SystemdMachine, sink: 
 
 def test_service_of_another_user_reads_through_the_api(machine: SystemdMachine, sink: FakeIngestProcess) -> None:
     """The user is made, owns the key and the spool, and has the group of the engine's socket."""
-    # The tests' Python may be in a home that only root may enter.
-    for folder in [Path(sys.executable).resolve().parent, *Path(sys.executable).resolve().parents]:
-        machine.run("chmod", "o+x", str(folder), check=False)
+    let_everybody_run_python(machine)
     job = container(machine)
     settings = ["--agents-url", sink.url, "--start-at", "beginning", "--flush-interval", "0.2"]
     install(machine, *settings, "--user", "logs", "--key-file", "-", stdin=KEY)
@@ -113,4 +137,27 @@ def test_refused_key_is_said_at_once(machine: SystemdMachine, sink: FakeIngestPr
     said = install(machine, *settings, stdin=KEY, check=False)
     assert "the agent does not work yet: the cloud does not accept the agent's key" in said
     assert property_of(machine, "ActiveState") == "active"
+    machine.run(LOGFERRY, "agent", "uninstall", "--purge", "--yes")
+
+
+def test_service_of_a_rootless_engines_user_reads_its_log_files(
+    machine: SystemdMachine, sink: FakeIngestProcess
+) -> None:
+    """The engine's socket and data root are the user's own. This ends the machine's other engine."""
+    said = machine.run("apt-get", "install", "-q", "-y", "--no-install-recommends", *PACKAGES, check=False)
+    if not machine.run("sh", "-c", "command -v rootlesskit", check=False):
+        pytest.skip(f"the packages of rootless Docker cannot be had: {said[-200:]}")
+    let_everybody_run_python(machine)
+    machine.run("sh", "-euc", ROOTLESS)
+    engine = "unix:///run/user/4321/docker.sock"
+    wait_for(lambda: "srw" in machine.run("ls", "-l", engine.removeprefix("unix://"), check=False), "the engine is up")
+    machine.run("sh", "-euc", IMAGE, "sh", str(busybox_or_skip()), engine)
+    job = container(machine, engine)
+    settings = ["--agents-url", sink.url, "--start-at", "beginning", "--flush-interval", "0.2"]
+    said = install(machine, *settings, "--user", "alice", "--key-file", "-", stdin=KEY)
+    assert f"The service reads the rootless engine at {engine}." in said
+    wait_until(lambda: sink.tip(job) >= 3_001)
+    assert sink.lives()["lives"][job]["life"]["source"] == "file"
+    lines = [text for _, _, stream, text in sink.entries(job) if stream != "s"]
+    assert lines == [f"line {index}" for index in range(3_000)]
     machine.run(LOGFERRY, "agent", "uninstall", "--purge", "--yes")
