@@ -230,6 +230,22 @@ def test_every_section_of_the_runbook_is_complete() -> None:
                 assert body.count(f"**{part}**") == 1, (title, part)
 
 
+OTHER_QUOTES: Final = {"insufficient data", "Concurrent executions", "try again"}
+"""What the runbook quotes from AWS's console and from the viewer."""
+
+
+def test_runbook_quotes_graphs_and_checks_that_exist(watch: Document) -> None:
+    """Whoever follows it at night looks for these words."""
+    page = " ".join((ROOT / "docs" / "alarms.md").read_text().split())
+    quoted = set(re.findall(r'"([^"]+)"', re.sub(r"`[^`]*`", "", re.sub(r"--query .*?\]\"", "", page))))
+    titles = " ".join(widget["properties"].get("title", "") for widget in dashboard(watch)["widgets"])
+    doctor = "".join(path.read_text() for path in (ROOT / "cli" / "logferry_cli").rglob("*.py"))
+    checks = set(re.findall(r'"([^"\n]+)"', doctor)) | {"LogTable and its stream"}
+    assert 'f"{output} and its stream"' in doctor
+    assert len(quoted) > 10
+    assert {quote for quote in quoted - OTHER_QUOTES - checks if quote not in titles} == set()
+
+
 def test_runbook_says_what_rings_for_each_failure(watch: Document) -> None:
     """Each row of ARCHITECTURE's tables has an alarm that exists, or a reason why there is none."""
     failures = (ROOT / "ARCHITECTURE.md").read_text().split("\n## When something fails\n")[1].split("\n## ")[0]

@@ -304,6 +304,18 @@ def fail(*_arguments: Any) -> None:
     raise OSError("the table does not answer")
 
 
+def test_gap_with_an_unknown_reason_makes_no_metric_of_its_own(
+    cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CloudWatch charges for every dimension, and an agent writes the reason."""
+    capsys.readouterr()
+    cloud.send(agent, 1, ('{"event":"gap","reason":"zqxj"}', '{"event":"gap","reason":"quota"}'), streams="ss")
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    dimensions = [one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for one in documents]
+    assert sorted(sorted(each) for [each] in dimensions) == [["reason", "service"], ["service"]]
+    assert [one["reason"] for one in documents if "reason" in one] == ["quota"]
+
+
 def noted(agent: Socket, tip: int, **life: Any) -> None:
     job = {"job": CONTAINER, "tip": tip, "life": life}
     assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": [job]}) == {"type": "noted", "id": "s"}

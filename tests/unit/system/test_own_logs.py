@@ -42,8 +42,9 @@ HOSTILE: Final = (
 )
 OURS: Final = frozenset(
     {
-        "Answered", "AuthenticationRefused", "BatchesConflict", "BatchesDuplicate", "BatchesRejected", "BatchesStored",
-        "BytesStored", "EntriesStored", "Failed", "GapsStored", "MessagesMalformed", "RecordsFailed", "ViewersSent",
+        "Answered", "AuthenticationRefused", "BatchesBroadcast", "BatchesConflict", "BatchesDuplicate",
+        "BatchesRejected", "BatchesStored", "BroadcastDelay", "BytesStored", "EntriesStored", "Failed", "GapsStored",
+        "MessagesMalformed", "Pings", "RawBytesStored", "RecordsFailed", "StoreDelay", "ViewersSent",
     }
 )  # fmt: skip
 
