@@ -100,6 +100,18 @@ class Differences:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why lines are missing in a place, and from when to when."""
+
+    sentence: str
+    start: int | None = None
+    end: int | None = None
+
+    def covers(self, time: int) -> bool:
+        return (self.start is None or self.start <= time) and (self.end is None or time <= self.end)
+
+
+@dataclass(frozen=True, slots=True)
 class _EngineLine:
     time: int
     text: str
@@ -117,8 +129,8 @@ class _StoredLine:
     sequence: int
     written: int
     """The time of its entry."""
-    reason: str = ""
-    """Not a line: why lines are missing here."""
+    reason: _Reason | None = None
+    """Not a line, but why lines are missing here."""
 
     @property
     def key(self) -> tuple[int | None, str]:
@@ -158,6 +170,8 @@ class _Side(Generic[_Line]):
         line = self.lines.popleft()
         if self._keys is not None:
             self._keys[line.key] -= 1
+            if not self._keys[line.key]:
+                del self._keys[line.key]  # or the counts of a long log would fill the memory
 
     def has(self, line: _EngineLine | _StoredLine) -> bool:
         """Return whether an equal line waits here. The first call counts them all."""
@@ -175,7 +189,8 @@ class _Stream:
         self.first_stored: int | None = None
         """The time of the job's first stored line, of any stream."""
         self._sequence = 0
-        self._reason = ""
+        self._reasons: list[_Reason] = []
+        """Those between the last line with a counterpart and the next."""
         self._matched = False
         self._run: LineRun | None = None
         self._kind = ""
@@ -190,7 +205,7 @@ class _Stream:
         while self.stored.lines:
             stored = self.stored.lines[0]
             if stored.reason:
-                self._reason = stored.reason
+                self._reasons.append(stored.reason)
                 self.stored.pop()
                 continue
             if not self.engine.lines:
@@ -212,7 +227,8 @@ class _Stream:
     def _pair(self, stored: _StoredLine) -> None:
         self.engine.pop()
         self.stored.pop()
-        self._sequence, self._reason, self._matched, self._run = stored.sequence, "", True, None
+        self._sequence, self._matched, self._run = stored.sequence, True, None
+        self._reasons.clear()
 
     def _decide(self, engine: _EngineLine, stored: _StoredLine) -> None:
         if stored.time is None:
@@ -247,8 +263,9 @@ class _Stream:
         """Note a line of the engine that is not stored."""
         self.engine.pop()
         found = self._found
-        if self._reason and not unstored:
-            found.explained[self._reason] = found.explained.get(self._reason, 0) + 1
+        reason = next((reason.sentence for reason in self._reasons if reason.covers(line.time)), None)
+        if reason is not None:
+            found.explained[reason] = found.explained.get(reason, 0) + 1
         elif not self._matched and self.first_stored is not None and line.time <= self.first_stored:
             found.older += 1
         else:
@@ -338,7 +355,7 @@ class Comparison:
 
     def add_unreadable(self, reason: str) -> None:
         """Note that stored entries cannot be read here."""
-        self._add_reason(reason)
+        self._add_reason(_Reason(reason))
 
     def end_stored(self) -> None:
         """Note that nothing more is stored."""
@@ -350,7 +367,7 @@ class Comparison:
         if name == "system":
             event = decode_event(text)
             if isinstance(event, Gap):
-                self._add_reason(f"gap at {sequence:,}: {describe(event)}")
+                self._add_reason(_Reason(f"gap at {sequence:,}: {describe(event)}", event.start, event.end))
             return
         self._last_stored = max(self._last_stored, time)
         for stream in self._streams.values():
@@ -362,7 +379,7 @@ class Comparison:
             side.add(_StoredLine(None, line, sequence, time))
         self.found.merged += len(further)
 
-    def _add_reason(self, reason: str) -> None:
+    def _add_reason(self, reason: _Reason) -> None:
         for stream in self._streams.values():
             stream.stored.add(_StoredLine(None, "", 0, 0, reason))
 

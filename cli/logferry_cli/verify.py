@@ -73,7 +73,7 @@ def verify(
         typer.echo(_text(record, report) + "".join(f"{line}\n" for line in (check.lines() if check else ())), nl=False)
     if not report.sound or (check is not None and not check.same):
         raise typer.Exit(UNSOUND)
-    if strict and (report.gaps or report.notices):
+    if strict and (report.gaps or report.notices or (check is not None and check.comparison.found.older)):
         raise typer.Exit(WITH_GAPS)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from docker.types import LogConfig
-from tests.e2e.conftest import Agent, Cloud, Containers
+from tests.e2e.conftest import Agent, Cloud, Containers, wait_for
 
 from logferry_local.aws import LocalAws
 from logferry_protocol.batch import decode_body, encode_body
@@ -26,9 +26,8 @@ SCRIPT = f"""awk 'BEGIN {{
         if (i % 3 == 0) print line > "/dev/stderr"; else print line
         if (i == 700) {{ while (length(line) < 40000) line = line line; print line }}
     }}
-    printf "no newline"
-}}'"""
-"""Numbers that fill several batches, one long line, and a last line without its end."""
+}}'; sleep 600"""
+"""Numbers that fill several batches, and one long line. The archive gets the job only when the container ends."""
 TRACES = (
     "i=1; while [ $i -le 40 ]; do echo \"failed $i\"; echo '  at one'; echo '  at two'; "
     'echo "postgres://me:hunter$i@db/x"; i=$((i + 1)); done'
@@ -75,10 +74,11 @@ def test_every_line_of_the_engine_is_compared(
     """Both streams are the same; a deleted batch and a changed line are found, and named."""
     make_agent()
     name = containers.run("compared", SCRIPT)
-    job = cloud.ended(name)
+    job = cloud.job_of(name)
+    wait_for(lambda: cloud.tip(job) >= LINES + 4, "all lines")
     done = verified(cloud, name)
     assert done.returncode == 0, done.stdout.decode()
-    assert "equal: 2,002 lines of stdout, 1,000 of stderr" in done.stdout.decode()
+    assert "equal: 2,001 lines of stdout, 1,000 of stderr" in done.stdout.decode()
     assert "✓ the same: everything that the engine still has is stored" in done.stdout.decode()
 
     table = Table(cloud)

@@ -141,6 +141,18 @@ def test_lines_of_a_gap_are_explained_by_it() -> None:
     assert (found.missing_lines, found.explained) == (1, {reason: 20})
 
 
+def test_gap_explains_lines_of_its_own_times_only() -> None:
+    """Two gaps follow each other at the end of a job, and a line between them has no gap."""
+    log = [(10 * number, "o", f"line {number}") for number in range(1, 101)]
+    gaps = [
+        (0, "s", encode_event(Gap(reason="rate_limit", start=start, end=end, count=count)))
+        for start, end, count in ((810, 890, 9), (910, 1_000, 10))
+    ]
+    found = compared(log, [*log[:80], *gaps])
+    assert (found.missing_lines, found.unstored, list(found.explained.values())) == (1, 1, [9, 10])
+    assert [run.text for run in found.missing] == ["line 90"]
+
+
 def test_merged_entries_are_compared_line_by_line() -> None:
     """Only the first line of an entry has its own time."""
     log = [(10 * number, "o", f"line {number}") for number in range(1, 13)]
@@ -217,3 +229,19 @@ def test_missing_stream_between_lines_of_the_other_is_found() -> None:
     log = [(number, "e" if 100 < number <= 200 else "o", f"line {number}") for number in range(1, 401)]
     found = compared(log, [entry for entry in log if entry[1] == "o"], lookahead=20)
     assert (found.missing_lines + found.older, found.extra_lines, found.equal["stdout"]) == (100, 0, 300)
+
+
+def test_memory_does_not_grow_with_the_log() -> None:
+    """Neither by lines that wait nor by the counts that find them, which the first difference begins."""
+    comparison = Comparison(SNAPSHOT, 100)
+    for number in range(0, 5_000, 10):
+        log = [(at + 1, "o", f"line {at}") for at in range(number, number + 10)]
+        comparison.add_engine(columns(log))
+        comparison.add_stored(number + 1, columns([one for one in log if one[0] % 50]))
+        comparison.advance()
+    stream = comparison._streams["stdout"]
+    for side in (stream.engine, stream.stored):
+        assert len(side.lines) <= 110
+        assert side._keys is not None
+        assert len(side._keys) <= 110
+    assert comparison.found.missing_lines >= 90
