@@ -185,5 +185,21 @@ def _check_extra(installed: Installation, command: str, extra: str, version: str
         line = installed.refusal(command)
         if f"extra `{extra}`" not in line or ADVISED.search(line) is None:
             raise DistError(f"`{command}` without its extra printed: {line}")
-    elif extra == "agent" and installed.run(f"{command} --version").strip() != version:
-        raise DistError(f"`{command} --version` did not print {version}.")
+    elif extra == "agent":
+        if installed.run(f"{command} --version").strip() != version:
+            raise DistError(f"`{command} --version` did not print {version}.")
+        _check_service(installed, command)
+
+
+def _check_service(installed: Installation, command: str) -> None:
+    """Write the agent's service below a folder, and check that it runs this installation."""
+    folder = Path(installed.environment["HOME"]) / "service"
+    folder.mkdir(exist_ok=True)
+    key = folder / "key"
+    key.write_text(f"lfa_{'a' * 12}_{'b' * 43}\n")
+    installed.run(f"{command} install --root {folder} --agents-url wss://agents.example/live --key-file {key}")
+    unit = (folder / "etc" / "systemd" / "system" / "logferry-agent.service").read_text()
+    found = re.search(r"^ExecStart=(\S+) -I -m logferry_agent$", unit, re.MULTILINE)
+    if found is None or attempt([found[1], "-I", "-m", "logferry_agent", "--version"], env={}).returncode != 0:
+        raise DistError(f"The service that `{command} install` writes does not run this installation:\n{unit}")
+    installed.run(f"{command} uninstall --root {folder} --purge --yes")
