@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -38,10 +39,8 @@ LITERAL: Final = frozenset(
 )
 """The commands of `logferry` that tests/integration/permissions/test_documented_commands.py runs as they are shown."""
 
-NOT_LITERAL_OF_AWS: Final = frozenset(
-    {("logs", "tail"), ("cloudformation", "deploy"), ("ec2", "run-instances"), ("ecr", "create-repository")}
-)
-"""Commands that the AWS CLI has beside those of AWS's interfaces, or that need what the emulator does not have."""
+TABLE: Final = tomllib.loads((ROOT / "tests" / "contract" / "documented_commands.toml").read_text())
+"""The tests that run other commands, and the reasons why some are not run. An entry counts before `LITERAL`."""
 
 _ASSIGNMENTS: Final = re.compile(r"^(?:[A-Z_]+=\S* +)+")
 
@@ -60,10 +59,21 @@ class DocumentedCommand:
     @property
     def literal(self) -> bool:
         """Whether a test runs it as it stands there."""
+        if self.entry is not None:
+            return False
         words = self.words
-        if words[0] == "logferry":
-            return len(words) > 1 and words[1] in LITERAL
-        return words[0] == "aws" and tuple(words[1:3]) not in NOT_LITERAL_OF_AWS and not words[1].startswith("-")
+        return words[0] == "aws" or (words[0] == "logferry" and len(words) > 1 and words[1] in LITERAL)
+
+    @property
+    def entry(self) -> str | None:
+        """The key of its entry in the table."""
+        keys = [*TABLE["run"], *TABLE["not_run"]]
+        return next((key for key in keys if matches(key, self.text)), None)
+
+
+def matches(key: str, text: str) -> bool:
+    """Whether an entry is a command's. `*` at its end stands for any rest."""
+    return text.startswith(key[:-1]) if key.endswith("*") else text == key
 
 
 def documented_commands() -> list[DocumentedCommand]:
