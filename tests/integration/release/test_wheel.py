@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from infra.release.build_hook import STACK, carried_files
 from infra.release.clean_environments import Installation, check_local_cloud, clean_environment, with_uv
 from infra.release.leaks import environment_words, leaks, names
 from infra.release.programs import run
+from tests.support.clouds import ministack
 
 from logferry_local import viewer_files
 from logferry_local.checkout import find_checkout
@@ -121,6 +123,24 @@ def test_stack_builds_from_what_the_wheel_carries(artefacts: Artefacts, tmp_path
     )
     assert (tmp_path / "built" / "Publish" / "viewer" / "index.html").is_file()
     assert (tmp_path / "built" / "Protocol" / "python" / "logferry_protocol" / "messages.py").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.cloud
+def test_command_alone_deploys_and_destroys(installed: Installation, tmp_path: Path) -> None:
+    """With the SAM CLI, make and uv on the path, from nothing but the wheel."""
+    checkout, home = find_checkout(), tmp_path / "home"
+    path = f"{checkout.sam.parent}:{checkout.tools}:{installed.environment['PATH']}"
+    account = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    with ministack() as url:
+        own = clean_environment(home) | {"PATH": path, "LOGFERRY_STACK": "wheel", "AWS_ENDPOINT_URL": url} | account
+        operator = replace(installed, environment=own)
+        parameters = parameters_of(this_machine(checkout)) | {"GatewayBase": f"{url}/_aws/execute-api"}
+        chosen = " ".join(f"--parameter {name}={value}" for name, value in parameters.items())
+        operator.run(f"logferry deploy --endpoint-url {url} --yes --keys {home / 'keys'} {chosen}")
+        assert "viewer admin: subject admin, admin" in operator.run("logferry keys list")
+        operator.run(f"logferry destroy --endpoint-url {url} --yes --delete-data")
+        assert "wheel" in operator.refusal("logferry keys list")
 
 
 @pytest.mark.slow

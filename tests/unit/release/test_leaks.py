@@ -39,6 +39,7 @@ def test_every_file_of_an_artefact_is_searched(artefact: Path) -> None:
         ({"PIP_INDEX_URL": "https://one.example/simple"}, "", "one.example"),
         ({"UV_DEFAULT_INDEX": "https://user:secret@two.example:8443/simple"}, "", "two.example"),
         ({"UV_INDEX": "own=https://a.example/x https://three.example/y"}, "", "three.example"),
+        ({"PIP_FIND_LINKS": "https://six.example/wheels"}, "", "six.example"),
         ({"npm_config_registry": "https://four.example/"}, "", "four.example"),
         ({}, "global.extra-index-url='https://five.example/simple'\n", "five.example"),
         ({}, "global.find-links='file:///srv/packages'\n", "/srv/packages"),
