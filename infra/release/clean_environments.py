@@ -98,9 +98,15 @@ def with_lowest_versions(wheel: Path, extra: str, home: Path) -> Installation:
     environment = clean_environment(home)
     run([UV, "venv", "--quiet", home / "lowest"], env=environment)
     python = home / "lowest" / "bin" / "python"
-    lowest = ("--resolution", "lowest-direct", "--python", python)
-    run([UV, "pip", "install", "--quiet", *lowest, requirement(wheel, extra)], env=environment)
+    # From pyproject.toml, because of a wheel's requirements uv takes the newest: only the wheel itself is a direct one.
+    wanted = ("--requirement", ROOT / "pyproject.toml", *(("--extra", extra) if extra else ()))
+    run([*_pip_install(python), "--resolution", "lowest-direct", *wanted], env=environment)
+    run([*_pip_install(python), "--no-deps", wheel], env=environment)
     return Installation(python.parent, environment, extra)
+
+
+def _pip_install(python: Path) -> list[str | Path]:
+    return [UV, "pip", "install", "--quiet", "--python", python]
 
 
 def make_pipx(folder: Path) -> Path:
