@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 from tests.support.gateway.http_api import refused_sources
+from tests.support.lambda_limits import ANSWER_BYTES, excess_of
 from yarl import URL
 
 if TYPE_CHECKING:
@@ -227,9 +228,19 @@ class Management:
         if not answer.done():
             self._gateway.spawn(_outcome_of(answer))
             return _http_error(503, "Service Unavailable")
-        return answer.result()
+        return self._within_lambdas_limit(request, answer.result())
 
-    async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    def _within_lambdas_limit(self, request: web.Request, answer: web.Response) -> web.Response:
+        """Return a function's answer, or what its client gets if Lambda does not pass it on."""
+        text = answer.body.decode(errors="replace") if isinstance(answer.body, bytes) else ""
+        document = {"statusCode": answer.status, "headers": dict(answer.headers), "body": text}
+        excess = excess_of(f"the answer to {request.method} {request.path}", document, ANSWER_BYTES)
+        if excess is None:
+            return answer
+        self._gateway.violation(excess)
+        return _http_error(500, "Internal Server Error")
+
+    async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         """Pass a request on unchanged, with its Host: signatures cover it."""
         assert self._session is not None
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP]
@@ -264,7 +275,7 @@ def _head_bytes(request: web.Request) -> int:
     return len(request.method) + len(request.raw_path) + sum(len(value.encode()) for value in request.headers.values())
 
 
-async def _outcome_of(answer: asyncio.Future[web.StreamResponse]) -> None:
+async def _outcome_of(answer: asyncio.Future[web.Response]) -> None:
     await answer
 
 

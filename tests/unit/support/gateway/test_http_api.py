@@ -73,6 +73,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.seen = 0
+        self.text = ""
         self.wait = asyncio.Event()
         self.wait.set()
 
@@ -81,7 +82,7 @@ class Upstream:
         self.seen += 1
         await request.read()
         await self.wait.wait()
-        return web.json_response({"path": request.path})
+        return web.json_response({"path": request.path, "text": self.text})
 
 
 @pytest.fixture
@@ -166,6 +167,18 @@ async def test_body_of_more_than_10_mib_is_413(open_http: OpenHttp) -> None:
     assert (await http.post("/api/jobs", content=b"x" * 10 * 1024**2)).status_code == 200
     assert (await http.post("/api/jobs", content=b"x" * (10 * 1024**2 + 1))).status_code == 413
     assert upstream.seen == 1
+
+
+async def test_answer_that_lambda_does_not_pass_on_is_500(open_http: OpenHttp) -> None:
+    """Quotes count twice: the answer is JSON within JSON."""
+    http, gateway, upstream = await open_http()
+    upstream.text = "x" * 6_000_000
+    assert (await http.get("/page")).status_code == 200
+    upstream.text = '"' * 1_600_000
+    assert (await http.get("/page")).status_code == 500
+    assert [one.partition(" has ")[0] for one in gateway.violations] == [
+        "the answer to GET /_aws/execute-api/http1/page"
+    ]
 
 
 async def test_head_of_more_than_10240_bytes_is_431(open_http: OpenHttp) -> None:
