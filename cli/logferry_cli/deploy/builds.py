@@ -17,6 +17,9 @@ STACK_FILES: Final = ("template.yaml", "protocol", "functions", "infra/nested", 
 VIEWER_FILES: Final = (
     *("src", "public", "scripts", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"),
 )
+SYSTEM_CERTIFICATES: Final = (
+    *("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"),
+)
 BUILD_PARAMETERS: Final = ("PythonRuntime", "Architecture")
 """The parameters that choose what `sam build` makes."""
 
@@ -86,7 +89,9 @@ def build_functions(sources: StackSources, values: Mapping[str, str], log: Path)
             return built, False
         command: list[str | Path] = ["sam", "build", "--template", sources.template, "--build-dir", built.parent]
         command += ["--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items())]
-        more = {"UV_PYTHON_DOWNLOADS": "never", **local}
+        # uv brings certificates of its own, and then does not trust what this machine trusts.
+        trusted = {"UV_SYSTEM_CERTS": "true"} if any(Path(path).is_file() for path in SYSTEM_CERTIFICATES) else {}
+        more = {"UV_PYTHON_DOWNLOADS": "never", **trusted, **local}
         programs.run(command, log, programs.environment(sources, None, more), folder)
         stamp.write_text(wanted)
     return built, True

@@ -40,17 +40,21 @@ def make_first_keys(registry: Registry) -> FirstKeys:
     admins = [one["name"] for one in principals if one["kind"] == "viewer" and one.get("admin")]
     agents = [one["name"] for one in principals if one["kind"] == "agent"]
     admin = agent = None
-    if not any(_has_key(registry, name) for name in admins):
+    if not any(_has_key(registry, name, now) for name in admins):
         registry.ensure(Viewer(ADMIN, ADMIN, (), admin=True), now)
         admin = registry.issue(ADMIN, "viewer", now).key
-    if not any(_has_key(registry, name) or any(registry.roles(name)) for name in agents):
+    if not any(_has_key(registry, name, now) or any(registry.roles(name)) for name in agents):
         registry.ensure(Agent(AGENT, AGENT), now)
         agent = registry.issue(AGENT, "agent", now).key
     return FirstKeys(admin, agent)
 
 
-def _has_key(registry: Registry, principal: str) -> bool:
-    return any("revoked" not in item for item in registry.credentials(principal))
+def _has_key(registry: Registry, principal: str, now: int) -> bool:
+    """Return whether a key of the principal opens connections now (in milliseconds since 1970)."""
+    return any(
+        "revoked" not in item and int(item.get("expires", now)) > now // 1000
+        for item in registry.credentials(principal)
+    )
 
 
 @contextmanager

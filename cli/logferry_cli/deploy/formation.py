@@ -19,6 +19,8 @@ from logferry_cli.problems import Problem
 POLL_S: Final = 2.0
 """Seconds between two looks at a stack. CloudFormation throttles accounts that look more often."""
 
+BEGINS_WITHIN_S: Final = 60.0
+
 Tell = Callable[[str], None]
 """Shows how far a step is."""
 
@@ -105,9 +107,11 @@ class Formation:
         Raises:
             Problem: It failed. The sentence names the first resource that failed, and why.
         """
-        began = datetime.now(UTC)
+        began, before = datetime.now(UTC), self._newest_event()
         with refusals_explained("execute the change set"):
             self._client.execute_change_set(StackName=self.stack, ChangeSetName=change_set)
+        # For a moment, the stack may still have the status of the deployment before.
+        self._wait_until(lambda: _works(self.status()) or self._newest_event() != before)
         self.follow(began, total, tell)
 
     def delete(self, total: int, tell: Tell) -> None:
@@ -122,6 +126,7 @@ class Formation:
         began = datetime.now(UTC)
         with refusals_explained("delete the stack"):
             self._client.delete_stack(StackName=self.stack)
+        self._wait_until(lambda: str(self.status() or "DELETE").startswith("DELETE"))
         self.follow(began, total, tell, described["StackId"])
 
     def follow(self, began: datetime, total: int, tell: Tell, stack_id: str | None = None) -> None:
@@ -130,10 +135,7 @@ class Formation:
         Raises:
             Problem: What was done to it failed.
         """
-        while True:
-            status = self.status()
-            if status is None or not status.endswith("_IN_PROGRESS"):
-                break
+        while _works(status := self.status()):
             tell(progress(self._events(began, stack_id), total))
             time.sleep(self._poll_s)
         if status is not None and not succeeded(status):
@@ -142,6 +144,19 @@ class Formation:
                 f"CloudFormation ended with {status}: {reason}.",
                 "Remove the cause and run the command again. The stack's events in CloudFormation have more.",
             )
+
+    def _wait_until(self, has_begun: Callable[[], bool]) -> None:
+        """Wait until CloudFormation begins with what it accepted, at most for a minute."""
+        deadline = time.monotonic() + BEGINS_WITHIN_S
+        while not has_begun() and time.monotonic() < deadline:
+            time.sleep(self._poll_s)
+
+    def _newest_event(self) -> str | None:
+        try:
+            found = self._client.describe_stack_events(StackName=self.stack)["StackEvents"]
+        except (ClientError, BotoCoreError):
+            return None
+        return str(found[0]["EventId"]) if found else None
 
     def _events(self, since: datetime, stack_id: str | None = None) -> list[dict[str, Any]]:
         """Return the stack's events since a time, the newest first. It may lag behind, or be gone with the stack."""
@@ -171,6 +186,11 @@ class Formation:
         except (ClientError, BotoCoreError, Problem):
             return None
         return None
+
+
+def _works(status: str | None) -> bool:
+    """Return whether something works on a stack of this status."""
+    return status is not None and status.endswith("_IN_PROGRESS")
 
 
 def _values(described: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,7 +24,7 @@ def empty_bucket(s3: Any, bucket: str, prefix: str = "") -> int:
     """Delete all objects of a bucket with a prefix, in all versions. Return how many; 0 when there is no bucket."""
     count = 0
     try:
-        for batch in _versions(s3, bucket, prefix):
+        while batch := _first_versions(s3, bucket, prefix):
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
             if errors := answer.get("Errors"):
                 raise Problem(f"The bucket {bucket} cannot be emptied ({errors[0]['Message']}).", RIGHTS)
@@ -40,16 +40,11 @@ def empty_bucket(s3: Any, bucket: str, prefix: str = "") -> int:
     return count
 
 
-def _versions(s3: Any, bucket: str, prefix: str) -> Iterator[list[dict[str, str]]]:
-    batch: list[dict[str, str]] = []
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-        for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-            batch.append({"Key": one["Key"], "VersionId": one["VersionId"]})
-            if len(batch) == DELETE_AT_ONCE:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
+def _first_versions(s3: Any, bucket: str, prefix: str) -> list[dict[str, str]]:
+    """Return as many of the bucket's objects as one request deletes."""
+    page = s3.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=DELETE_AT_ONCE)
+    found = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+    return [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
 
 
 def delete_bucket(s3: Any, bucket: str) -> None:

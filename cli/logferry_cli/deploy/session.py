@@ -116,5 +116,5 @@ def interruption_explained(state: str) -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # Abort is Ctrl-C at a question
         raise Problem(f"Interrupted. {state}", status=130) from None
