@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import yaml
 from moto import mock_aws
+from tests.support import recording_ministack
 
 from logferry_local import emulator
 from logferry_local.checkout import find_checkout
@@ -73,29 +74,31 @@ def moto_dynamodb() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def ministack() -> Iterator[str]:
+def ministack(record: Path | None = None) -> Iterator[str]:
     """Run a private MiniStack as its users start it (`test` is its root).
 
-    Yield its address and leave nothing behind.
+    Yield its address and leave nothing behind. `record`: the file to which what IAM decides is written; then it knows
+    `dynamodb:LeadingKeys` as well.
     """
     with tempfile.TemporaryDirectory(prefix="lf-stores-") as folder:
         port = free_port()
-        process = start_ministack(Path(folder), port)
+        process = start_ministack(Path(folder), port, record)
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
             stop(process)
 
 
-def start_ministack(folder: Path, port: int) -> ProcessIdentity:
+def start_ministack(folder: Path, port: int, record: Path | None = None) -> ProcessIdentity:
     """Start a plain MiniStack on the data of a state folder, and wait until it answers."""
     # If its TMPDIR is missing, Python uses /tmp, and the functions' files would stay there.
     (folder / "cloud" / "tmp").mkdir(parents=True, exist_ok=True)
     checkout = find_checkout()
+    program = ["-m", "ministack"] if record is None else ["-P", str(recording_ministack.__file__)]
     process = spawn(
-        [checkout.cloud_python, "-m", "ministack"],
+        [checkout.cloud_python, *program],
         log=folder / "ministack.log",
-        env=emulator.environment(folder, port, checkout, os.environ),
+        env=emulator.environment(folder, port, checkout, os.environ) | {"IAM_RECORD": str(record)},
         cwd=folder / "cloud",
     )
     address = f"http://127.0.0.1:{port}"

@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from tests.support import clouds
@@ -90,6 +90,9 @@ def _listed(value: Any) -> list[Any]:
 class RestrictedClient:
     """boto3's DynamoDB client, limited by one function's role."""
 
+    made: ClassVar[set[tuple[str, str, str, str]] | None] = None
+    """Function, action, resource and key of each call; None unless a test sets it, as properties make thousands."""
+
     def __init__(self, dynamodb: Any, function: str, names: Mapping[str, str]) -> None:
         """`names`: the tables' logical ids by their names."""
         self._dynamodb, self._function, self._names = dynamodb, function, names
@@ -113,6 +116,8 @@ class RestrictedClient:
             for action, resource, keys in self._calls(name, arguments):
                 if not any(grant.allows(action, resource, keys) for grant in grants()[self._function]):
                     raise NotPermittedError(f"{self._function} may not {action} {resource} {keys}")
+                if RestrictedClient.made is not None:
+                    RestrictedClient.made |= {(self._function, action, resource, key) for key in keys}
             return method(**arguments)
 
         return called

@@ -5,7 +5,7 @@ and CORS admits every page of every origin. On a developer's machine that means 
 nothing passes here without the state's secret, which clients send as the access key id of their signatures.
 
 The emulator's own Python runs this, which has none of our packages: `python -P guard.py --origin URL …`, with the
-secret in AWS_ACCESS_KEY_ID. It imports nothing of this package.
+secret in AWS_ACCESS_KEY_ID. It imports nothing of this package but its neighbour leading_keys.py.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
+import importlib.util
 import json
 import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -174,6 +176,16 @@ def _make_function_keys_secret(secret: str) -> None:
     lambda_runtime.execution_credentials = execution_credentials
 
 
+def _sibling(name: str) -> Any:
+    """Return a module beside this file. The folder is not in the module path, where functions would see it."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def main() -> None:
     """Serve MiniStack, guarded, until SIGTERM."""
     words = argparse.ArgumentParser(prog="guard.py")
@@ -184,7 +196,8 @@ def main() -> None:
     from ministack import app as emulator  # noqa: PLC0415
     from ministack.services import sts  # noqa: PLC0415
 
-    emulator.app = Guard(emulator.app, secret, given.origins, sts._sessions.__contains__)
+    app = _sibling("leading_keys").enforced(emulator.app)
+    emulator.app = Guard(app, secret, given.origins, sts._sessions.__contains__)
     sys.argv = sys.argv[:1]  # MiniStack reads the arguments too
     emulator.main()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support import clouds, stacks
@@ -12,10 +13,16 @@ TOPIC = "arn:aws:sns:us-east-1:000000000000:pager"
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def iam_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Provide the file to which what the emulator's IAM decides is written."""
+    return tmp_path_factory.mktemp("iam") / "decisions.jsonl"
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, iam_record: Path) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     with (
-        clouds.ministack() as address,
+        clouds.ministack(iam_record) as address,
         stacks.stack(address, folder, Monitoring="on", AlarmTopic=TOPIC) as deployed,
     ):
         yield deployed

@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -29,6 +30,7 @@ AGENT = Principal("agent", "web", "agentkey0000", owner="team")
 VIEWER = Principal("viewer", "me", "viewerkey000", subject="me", groups=("team",))
 AGENT_KEY: Final = f"lfa_agentkey0000_{'s' * 43}"
 ENGINE: Final = "ENGINE"
+FUNCTIONS: Final = ("Connect", "Ingest", "Broadcast", "Query", "Archive")
 
 NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
     ("Connect", "dynamodb:GetItem", "RegistryTable"): {"authorize a key", "connect", "subscribe"},
@@ -452,13 +454,28 @@ def failing(probes: Probes, function: str, expected: set[str] | None = None) -> 
     return {name for name in tried if not every[name]()}
 
 
+def decisions(stack: Stack, record: Path) -> list[dict[str, Any]]:
+    """Return what the emulator's IAM decided about the functions' calls since the record was emptied."""
+    roles = {stack.physical[f"{function}Role"]: function for function in FUNCTIONS}
+    documents = [json.loads(line) for line in record.read_text().splitlines()]
+    return [document | {"function": roles[document["role"]]} for document in documents if document["role"] in roles]
+
+
 @pytest.mark.timeout(600)
-def test_every_permission_is_needed_and_sufficient(stack: Stack) -> None:
-    """With all of them nothing fails; without one, exactly what needs it fails."""
+def test_every_permission_is_needed_and_sufficient(stack: Stack, iam_record: Path) -> None:
+    """With all of them nothing fails and no call is refused; without one, exactly what needs it fails.
+
+    The emulator enforces the conditions on partition keys here (leading_keys.py).
+    """
     probes, roles = Probes(stack), Roles(stack)
     probes.warm()
-    for function in ("Connect", "Ingest", "Broadcast", "Query", "Archive"):
+    iam_record.write_text("")
+    for function in FUNCTIONS:
         assert failing(probes, function) == set(), function
+    calls = decisions(stack, iam_record)
+    assert {call["function"] for call in calls} == set(FUNCTIONS)
+    assert [call for call in calls if not call["allowed"]] == []
+    assert [call for call in calls if call["action"].startswith("dynamodb:") and call["keys"] is None] == []
     permissions = roles.permissions()
     assert {permission for permission, *_ in permissions} == set(NEEDED_BY) | set(NOT_TRIED)
     wrong: dict[Any, Any] = {}
@@ -476,3 +493,20 @@ def test_every_permission_is_needed_and_sufficient(stack: Stack) -> None:
         if found != NEEDED_BY[permission]:
             wrong[permission] = found
     assert wrong == {}
+
+
+@pytest.mark.timeout(600)
+def test_condition_on_partition_keys_is_enforced(stack: Stack) -> None:
+    """A role whose condition names other keys is refused, as on AWS. Without leading_keys.py the call would pass."""
+    probes, roles = Probes(stack), Roles(stack)
+    [(_, policy, document, _)] = [
+        one for one in roles.permissions() if one[0] == ("Ingest", "dynamodb:GetItem", "RegistryTable")
+    ]
+    narrowed = json.loads(json.dumps(document).replace('"JOB#*"', '"OTHER#*"'))
+    assert narrowed != document
+    roles.put("Ingest", policy, narrowed)
+    try:
+        assert not probes.of("Ingest")["open"]()
+    finally:
+        roles.put("Ingest", policy, document)
+    assert probes.of("Ingest")["open"]()
