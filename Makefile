@@ -26,7 +26,7 @@ export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers generated markdown docs site generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos dist image screenshots fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated markdown docs site generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-cold-start bench-search bench-web chaos dist image screenshots fmt lock clean distclean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
@@ -108,6 +108,9 @@ bench-agent-steady: setup ## measure the agent's CPU use while a container write
 bench-agent-hostile: setup ## measure how long hostile lines of one container delay another's, with redaction
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.hostile --image logferry-bench $(ARGS)
+
+bench-cold-start: setup ## measure the processor time of each function's imports and clients, compared with boto3's
+	PYTHONPATH=functions:. $(BIN)/python -m bench.cold_start $(ARGS)
 
 bench-search: setup ## measure how long a hostile search takes on a running local cloud, compared with its budget
 	PYTHONPATH=functions:. $(BIN)/python -m bench.search $(ARGS)

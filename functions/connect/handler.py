@@ -1,16 +1,18 @@
 """Builds the function from its environment and its clients, and does nothing else."""
 
+from runtime import start_up
+
+# isort: split
 import functools
 import os
 import time
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 
 from registry.principal import Principal
-from runtime.aws_clients import client_config
+from runtime.aws_clients import client_config, make_client
 from runtime.environment import read_settings
 from runtime.websocket_push import Post, make_post
 
@@ -26,7 +28,7 @@ config = client_config()
 @functools.cache
 def agents() -> Post:
     """Return the client that pushes to agents. The first push makes it, so that not every cold start pays for it."""
-    return make_post(boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=config))
+    return make_post(make_client("apigatewaymanagementapi", config, endpoint_url=settings.agents_endpoint))
 
 
 @functools.cache
@@ -64,5 +66,6 @@ def identify(token: str) -> Caller | Refusal:
     return aws_identity.caller(request, settings.agents_api, aws_identity.ask_sts)
 
 
-store = Store(boto3.client("dynamodb", config=config), settings.registry_table, settings.log_table)
+store = Store(make_client("dynamodb", config), settings.registry_table, settings.log_table)
 handler = build_handler(store, settings, agents, logger=Logger(), metrics=Metrics(), verify=verify, identify=identify)
+start_up.finish()

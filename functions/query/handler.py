@@ -1,17 +1,19 @@
 """Builds the function from its environment and its clients, and does nothing else."""
 
+from runtime import start_up
+
+# isort: split
 import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from registry.archive_index import Index
 from registry.jobs import DamagedRecordError
-from runtime.aws_clients import client_config
+from runtime.aws_clients import client_config, make_client
 from runtime.environment import read_settings
 
 from .app import build_handler
@@ -29,9 +31,9 @@ settings = read_settings(Settings, os.environ)
 # A page of history is up to a megabyte, from DynamoDB or S3: one second more than the default.
 config = client_config(read_timeout_s=5, connections=WORKERS)
 logger = Logger()
-dynamodb = boto3.client("dynamodb", config=config)
+dynamodb = make_client("dynamodb", config)
 store = Store(dynamodb, settings.log_table, settings.registry_table)
-functions = boto3.client("lambda", config=config)
+functions = make_client("lambda", config)
 
 
 def erase(job: str) -> None:
@@ -47,7 +49,7 @@ def now_ms() -> int:
 
 archive = ArchiveReader(
     Index(dynamodb, settings.registry_table),
-    lambda: boto3.client("s3", config=config),
+    lambda: make_client("s3", config),
     settings.archive_bucket,
     now_ms,
 )
@@ -71,3 +73,4 @@ service = Service(
     note_damaged=note_damaged,
 )
 handler = build_handler(service, logger, metrics)
+start_up.finish()

@@ -12,7 +12,7 @@ _Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Started(_Event):
@@ -62,7 +62,7 @@ SystemEvent = Annotated[Started | Restarted | Exited | Gap | Notice, Field(discr
 EVENT_MODELS: Final[tuple[type[BaseModel], ...]] = get_args(get_args(SystemEvent)[0])
 """The models of all events, in the order of the union."""
 
-_ADAPTER: TypeAdapter[SystemEvent] = TypeAdapter(SystemEvent)
+_ADAPTER: TypeAdapter[SystemEvent] = TypeAdapter(SystemEvent, config=ConfigDict(defer_build=True))
 
 
 def encode_event(event: SystemEvent) -> str:

@@ -100,7 +100,7 @@ Labels = Annotated[dict[str, str], AfterValidator(_capped), AfterValidator(_fitt
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Container(_Frozen):

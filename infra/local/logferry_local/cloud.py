@@ -174,6 +174,7 @@ class _StartUp:
             **deployment.parameters_of(target),
             "GatewayBase": f"{aws.endpoint_url}/_aws/execute-api",
             "ViewerOrigins": ",".join(self.origins),
+            "ViewerHosting": "cloudfront",  # `sam deploy` keeps another value that the stack was given by hand
         }
         with self.progress("Deploying template.yaml (sam deploy)") as step:
             if not deployment.deploy(self.plan.checkout, built, aws, parameters, self.plan.folder):

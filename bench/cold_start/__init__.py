@@ -1,0 +1,1 @@
+"""Benchmark of what a function's cold start costs."""
