@@ -131,6 +131,20 @@ def test_every_custom_metric_is_counted_by_a_function(template: Document, watch:
     assert rung | shown <= own_metrics()
 
 
+NEITHER_RUNG_NOR_SHOWN: Final = {
+    ("query", "Answered"),  # the HTTP API's latency shows the same
+    ("archive", "BytesArchived"), ("archive", "BatchesErased"), ("archive", "ObjectsErased"),  # for an inquiry
+}  # fmt: skip
+
+
+def test_every_metric_of_a_function_is_rung_or_shown(watch: Document) -> None:
+    """CloudWatch charges for each, so somebody should look at it."""
+    read = [metric for alarm in alarms(watch).values() for metric in alarm_metrics(alarm)]
+    rung = {(dimensions(one)["service"], one["MetricName"]) for one in read if one["Namespace"] == {"Ref": "Namespace"}}
+    shown = {(one[3], one[1]) for one in graphed(watch) if one[0] == "${Namespace}"}
+    assert own_metrics() - rung - shown == NEITHER_RUNG_NOR_SHOWN
+
+
 DOCUMENTED: Final = {
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html and monitoring-concurrency.html
     "AWS/Lambda": {

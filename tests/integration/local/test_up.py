@@ -84,6 +84,13 @@ def test_status_reports_what_runs(folder: Path) -> None:
     assert said["running"] == {"viewer": True, "cloud": True}
 
 
+def test_runbook_of_the_alarms_is_beside_the_viewer(folder: Path) -> None:
+    """Each alarm's description leads there."""
+    with urllib.request.urlopen(f"{load_state(folder).viewer_url}/runbook.html", timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert '<h2 id="functions-that-cannot-be-called">' in answer.read().decode()
+
+
 def test_viewer_files_are_in_the_bucket(folder: Path) -> None:
     """With content types for browsers, as on AWS."""
     state = load_state(folder)

@@ -16,7 +16,7 @@ def test_alarms_and_dashboard_refer_to_the_stacks_resources(stack: Stack) -> Non
     """The count of alarms in docs/operate.md but the one on an expression, each notifying the topic."""
     cloudwatch = stack.client("cloudwatch")
     made = [one for page in cloudwatch.get_paginator("describe_alarms").paginate() for one in page["MetricAlarms"]]
-    assert len(made) == 36
+    assert len(made) == 37
     physical = set(stack.physical.values())
     for alarm in made:
         assert alarm["AlarmActions"] == [TOPIC]
