@@ -86,7 +86,7 @@ def test_changed_configuration_of_the_viewer_is_published(written_template: Docu
     assert (files[0] != files[1]) == (parameter in PUBLISHED)
 
 
-def test_published_configuration_has_what_the_viewer_reads(template: Document) -> None:
+def test_published_configuration_has_what_the_viewer_reads(written_template: Document) -> None:
     """The viewer refuses other names and takes absent ones as unset."""
     issuer, logout = "https://issuer.example", "https://issuer.example/logout"
     signed_in = {"OidcIssuer": issuer, "OidcClientId": "c", "OidcLogout": logout, "OidcScope": "openid email"}
@@ -104,7 +104,7 @@ def test_published_configuration_has_what_the_viewer_reads(template: Document) -
             },
         ),
     ):
-        resources = Resolver(template, parameters).resources()
+        resources = Resolver(written_template, parameters).resources()
         config = json.loads(core.config_file(resources["PublishedViewer"]["Properties"]["Config"]))
         assert config == {
             "api": "/api",

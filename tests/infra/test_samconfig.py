@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from logferry_cli.deploy.requirements import LEAST_SAM
 from logferry_local import deployment
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import find_checkout
@@ -59,5 +60,5 @@ def test_least_sam_cli_is_named_and_not_above_the_locked_one() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     (least,) = re.findall(r"SAM CLI (\d+\.\d+\.\d+) or newer", page)
     (locked,) = re.findall(r"(?m)^aws-sam-cli==(\S+)", (ROOT / "requirements" / "sam.in").read_text())
-    assert least == "1.158.0"
+    assert least == "1.158.0" == ".".join(map(str, LEAST_SAM)), "what `logferry deploy` checks"
     assert [int(part) for part in locked.split(".")] >= [int(part) for part in least.split(".")]
