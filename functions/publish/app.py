@@ -1,8 +1,4 @@
-"""Serves CloudFormation's custom resources.
-
-`Custom::PublishedViewer` uploads the viewer on create and update, and empties its bucket on delete.
-`Custom::EmptiedBucket` does nothing until it is deleted. Then it empties the bucket that it names.
-"""
+"""Serves CloudFormation's custom resource: uploads on create and update, empties buckets on delete."""
 
 import json
 import urllib.request
@@ -57,21 +53,19 @@ def build_handler(
     def handler(event: Mapping[str, Any], context: Any) -> None:
         status, reason = "SUCCESS", ""
         properties = event["ResourceProperties"]
-        bucket = properties["Bucket"] if event["ResourceType"] == core.EMPTIED_BUCKET else None
         try:
             if event["RequestType"] == "Delete":
-                store.empty_bucket(
-                    bucket or store.viewer_bucket, lambda: context.get_remaining_time_in_millis() < ANSWER_MS
-                )
-            elif bucket is None:
+                for bucket in (store.viewer_bucket, *properties.get("Empties", [])):
+                    store.empty_bucket(bucket, lambda: context.get_remaining_time_in_millis() < ANSWER_MS)
+            else:
                 publish(event["RequestId"], properties.get("Config"))
         except Exception as error:
-            logger.exception("the custom resource failed", extra={"resource": event["LogicalResourceId"]})
+            logger.exception("the viewer was not published, or a bucket was not emptied")
             status, reason = "FAILED", f"{type(error).__name__}: {error}"[:500]
         document = {
             "Status": status,
             "Reason": reason,
-            "PhysicalResourceId": bucket or "viewer",
+            "PhysicalResourceId": "viewer",
             "StackId": event["StackId"],
             "RequestId": event["RequestId"],
             "LogicalResourceId": event["LogicalResourceId"],

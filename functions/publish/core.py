@@ -28,9 +28,6 @@ REVALIDATE: Final = "no-cache"
 
 CONFIG: Final = "config.json"
 
-EMPTIED_BUCKET: Final = "Custom::EmptiedBucket"
-"""The type of the custom resource that empties a bucket before CloudFormation deletes it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Upload:

@@ -84,14 +84,22 @@ def test_name_fits_its_limit_in_every_region_and_for_every_stack_name(template: 
 
 
 def test_every_bucket_is_retained_or_emptied(resources: Resources) -> None:
-    """S3 deletes only empty buckets, so `sam delete` would fail at any other.
-
-    `PublishedViewer` empties the bucket that publish uploads to.
-    """
-    emptied = {one["Properties"]["Bucket"]["Ref"] for one in of_type(resources, "Custom::EmptiedBucket").values()}
+    """S3 deletes only empty buckets, so `sam delete` would fail at any other."""
+    empties = resources["PublishedViewer"]["Properties"]["Empties"]["Fn::If"]
+    assert empties[0] == "OnAws"
+    emptied = {one["Ref"] for one in empties[1]}
     emptied.add(resources["Publish"]["Properties"]["Environment"]["Variables"]["VIEWER_BUCKET"]["Ref"])
     for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
         assert (str(bucket.get("DeletionPolicy", "")).startswith("Retain")) != (name in emptied), name
+
+
+def test_publish_serves_one_custom_resource(resources: Resources) -> None:
+    """Version 0.1.0's publish empties the viewer's bucket whatever resource is deleted.
+
+    It would do so for a second one, which the roll-back of an upgrade from 0.1.0 deletes.
+    """
+    served = [name for name, one in resources.items() if one["Type"].startswith("Custom::")]
+    assert served == ["PublishedViewer"]
 
 
 def test_emptier_may_list_and_delete(resources: Resources) -> None:
@@ -115,7 +123,7 @@ def test_writers_of_a_bucket_are_deleted_before_it_is_emptied(resources: Resourc
         if one.get("Properties", {}).get("DestinationConfig", {}).get("OnFailure")
     }
     assert set(writers) == {"BroadcastBatches", "BroadcastRegistry", "ArchiveRetries"}
-    assert {one["DependsOn"] for one in writers.values()} == {"EmptiedFailureBucket"}
+    assert {one["DependsOn"] for one in writers.values()} == {"PublishedViewer"}
 
 
 def test_every_on_failure_destination_may_be_written_whole(resources: Resources) -> None:

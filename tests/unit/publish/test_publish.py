@@ -63,9 +63,8 @@ def run(
     handler = app.build_handler(
         store, viewer, Logger(level="CRITICAL"), lambda _url, body: answers.append(json.loads(body))
     )
-    kind = core.EMPTIED_BUCKET if "Bucket" in properties else "Custom::PublishedViewer"
     event = {"RequestType": request, "RequestId": "r", "StackId": "s", "LogicalResourceId": "l", "ResponseURL": "u"}
-    handler({**event, "ResourceType": kind, "ResourceProperties": properties}, Context(remaining_ms))
+    handler({**event, "ResourceProperties": properties}, Context(remaining_ms))
     (answer,) = answers
     return answer, cloudfront
 
@@ -121,16 +120,15 @@ def test_bucket_is_emptied_when_the_stack_is_deleted(s3: Any, viewer: Path) -> N
 
 def test_other_bucket_is_emptied_only_when_its_resource_is_deleted(s3: Any, viewer: Path) -> None:
     """`sam delete` would fail at a bucket with objects. More than a thousand are listed in several pages."""
-    region = {"LocationConstraint": "eu-west-1"}
-    s3.create_bucket(Bucket="failures", CreateBucketConfiguration=region)
+    s3.create_bucket(Bucket="failures", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     for number in range(1_001):
         s3.put_object(Bucket="failures", Key=f"aws/lambda/{number}", Body=b"")
     for request in ("Create", "Update"):
-        assert run(s3, viewer, request, Bucket="failures")[0]["PhysicalResourceId"] == "failures"
+        assert run(s3, viewer, request, Config=CONFIG, Empties=["failures"])[0]["PhysicalResourceId"] == "viewer"
     assert s3.list_objects_v2(Bucket="failures")["KeyCount"] == 1_000
-    assert run(s3, viewer, "Delete", Bucket="failures")[0]["Status"] == "SUCCESS"
-    s3.delete_bucket(Bucket="failures")
-    assert s3.list_objects_v2(Bucket="viewer")["KeyCount"] == 0, "nothing was published"
+    assert run(s3, viewer, "Delete", Config=CONFIG, Empties=["failures"])[0]["Status"] == "SUCCESS"
+    for bucket in ("failures", "viewer"):
+        s3.delete_bucket(Bucket=bucket)
 
 
 def test_bucket_with_too_many_objects_fails_with_advice(s3: Any, viewer: Path) -> None:
