@@ -65,7 +65,7 @@ retry pull
 
 docker rm --force logferry-agent >/dev/null 2>&1 || true
 docker run --detach --name logferry-agent --restart unless-stopped --stop-timeout 15 --memory 256m \
-    --user 0 --read-only --cap-drop ALL --security-opt no-new-privileges --ulimit nofile=65536:65536 \
+    --user 0 --read-only --cap-drop ALL --security-opt no-new-privileges \
     --env LOGFERRY_AGENTS_URL="$agents_url" --env "$sign_in" \
     --volume /etc/logferry:/etc/logferry:ro \
     --volume /var/run/docker.sock:/var/run/docker.sock:ro \

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.engines import wait_for
 from tests.support.fake_ingest import FakeIngestProcess, wait_until
-from tests.support.systemd_machine import SystemdMachine, why_no_machine
+from tests.support.systemd_machine import PATH, ROOT, SystemdMachine, why_no_machine
 
 from logferry_local import images
 from logferry_local.checkout import find_checkout
@@ -138,6 +140,51 @@ def test_refused_key_is_said_at_once(machine: SystemdMachine, sink: FakeIngestPr
     assert "the agent does not work yet: the cloud does not accept the agent's key" in said
     assert property_of(machine, "ActiveState") == "active"
     machine.run(LOGFERRY, "agent", "uninstall", "--purge", "--yes")
+
+
+STUBS = """
+mkdir -p /run/stubs
+for program in dnf aws curl; do
+    printf '#!/bin/sh\\necho stub\\n' >/run/stubs/$program
+done
+cat >/run/stubs/docker <<'STUB'
+#!/bin/sh
+case $1 in login) cat >/dev/null ;; pull) ;; *) exec /usr/bin/docker "$@" ;; esac
+STUB
+chmod +x /run/stubs/*
+"""
+"""What needs Amazon Linux, AWS or a registry. systemctl and the rest of docker are real."""
+
+
+def test_user_data_of_an_instance_runs_the_agents_container(machine: SystemdMachine) -> None:
+    """As the script is, but with an image that only sleeps. A second run replaces the container."""
+    machine.run("sh", "-euc", STUBS)
+    machine.run(
+        "sh",
+        "-euc",
+        f"""{IMAGE.replace("import - box", "import -c 'CMD sleep 999' - agent:1")}""",
+        "sh",
+        str(busybox_or_skip()),
+        ENGINE,
+    )
+    script = (ROOT / "infra" / "agent" / "ec2-user-data.sh").read_text()
+    script = re.sub("key_parameter=''", "key_parameter=/logferry/key", script)
+    script = re.sub("image='.*'", "image=agent:1", script)
+    for _ in range(2):
+        machine.run("env", f"PATH=/run/stubs:{PATH}", "DOCKER_HOST=unix:///run/docker.sock", "sh", "-s", stdin=script)
+    found = json.loads(machine.run("docker", "-H", ENGINE, "inspect", "logferry-agent"))[0]
+    host = found["HostConfig"]
+    assert (found["State"]["Running"], host["ReadonlyRootfs"], host["CapDrop"]) == (True, True, ["ALL"])
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert "LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key" in found["Config"]["Env"]
+    assert machine.run("stat", "-c", "%a %U", "/etc/logferry/agent-key", "/var/lib/logferry").split("\n")[:2] == [
+        "600 root",
+        "700 root",
+    ]
+    assert machine.run("cat", "/etc/logferry/agent-key") == "stub\n"
+    assert json.loads(machine.run("cat", "/etc/docker/daemon.json"))["log-driver"] == "json-file"
+    machine.run("docker", "-H", ENGINE, "rm", "--force", "logferry-agent")
+    machine.run("rm", "-r", "/etc/logferry", "/var/lib/logferry")
 
 
 def test_service_of_a_rootless_engines_user_reads_its_log_files(
