@@ -128,6 +128,7 @@ def batched(entries: list[tuple[str, str]], sizes: list[int]) -> list[line_assem
     return stored(*parts)
 
 
+@example([("o", ""), ("o", ""), ("o", "ba")], "ba$", [1, 1], [], [*[0.0] * 9, 6.0, 6.0], 0)
 @given(
     logs(), PATTERNS, st.lists(st.integers(1, 5), max_size=20), st.lists(st.integers(1, 30), max_size=4),
     st.lists(st.floats(0, 6), max_size=40), st.integers(0, 2),
