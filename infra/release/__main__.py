@@ -104,7 +104,7 @@ def _check_installations(wheel: Path, folder: Path) -> None:
     installed: dict[str, clean.Installation] = {}
     for extra in clean.INSTALLED_EXTRAS:
         for name in ("uv", "pipx", "lowest versions"):
-            home = folder / f"{name}-{extra}"
+            home = folder / f"{name}-{extra}".replace(" ", "-")  # words of commands contain no spaces
             with _step(f"installing {clean.package(extra)} ({name})"):
                 match name:
                     case "uv":
