@@ -129,7 +129,7 @@ def _install(files: AgentFiles, given: argparse.Namespace) -> None:
     _wait_until_connected(Path(plan.settings.get(SPOOL, STATE_FOLDER)))
     _say(
         f"The agent runs as {plan.options.user} and is connected to {plan.settings['LOGFERRY_AGENTS_URL']}."
-        " `logferry agent status` shows what it reads, `journalctl -u logferry-agent` its log."
+        " `sudo logferry agent status` shows what it reads, `journalctl -u logferry-agent` its log."
     )
 
 

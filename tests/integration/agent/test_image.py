@@ -102,9 +102,14 @@ def test_documented_command_ships_a_container_exactly(image: str, tmp_path: Path
         assert docker("inspect", "-f", "{{.State.ExitCode}}", name) == "0"
 
 
-def test_label_has_the_version_of_the_agent_inside(image: str) -> None:
-    label = docker("inspect", "-f", '{{index .Config.Labels "org.opencontainers.image.version"}}', image)
-    assert docker("run", "--rm", "--network=none", image, "--version") == label == __version__
+def test_labels_name_the_version_of_the_agent_inside_and_its_commit(image: str) -> None:
+    def label(name: str) -> str:
+        return docker("inspect", "-f", f'{{{{index .Config.Labels "org.opencontainers.image.{name}"}}}}', image)
+
+    assert docker("run", "--rm", "--network=none", image, "--version") == label("version") == __version__
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert label("revision").removesuffix("-dirty") == head.stdout.strip()
+    assert label("base.name") == f"{TAG}-base"
 
 
 METRICS = """
