@@ -114,6 +114,8 @@ def _check_installations(wheel: Path, folder: Path) -> None:
                     case _:
                         made = clean.with_lowest_versions(wheel, extra, home)
                 clean.check(made, __version__)
+                if name != "pipx":  # it installs what uv does
+                    clean.check_commands(made)
             if extra == clean.BASE:
                 installed[name] = made
             if (extra, name) == ("local", "uv"):

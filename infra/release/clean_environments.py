@@ -130,7 +130,7 @@ def package(extra: str) -> str:
 
 
 def check(installed: Installation, version: str) -> None:
-    """Use an installation as far as that goes without a cloud.
+    """Check the version of an installation, and that commands of extras run or say which is missing.
 
     Raises:
         DistError: A command did not do what it should.
@@ -138,6 +138,16 @@ def check(installed: Installation, version: str) -> None:
     said = installed.run("logferry --version").strip()
     if said != f"logferry {version}":
         raise DistError(f"`logferry --version` printed {said!r}, not the version {version}.")
+    for command, extra in NEEDING.items():
+        _check_extra(installed, command, extra, version)
+
+
+def check_commands(installed: Installation) -> None:
+    """Ask every command for its help, and those that need a cloud to run without one.
+
+    Raises:
+        DistError: A command did not do what it should.
+    """
     installed.run("logferry --help")
     for command in COMMANDS:
         if installed.extra == "local" or f"logferry {command}" not in NEEDING:
@@ -145,8 +155,6 @@ def check(installed: Installation, version: str) -> None:
     for words in (*READING, *OPERATING):
         if "logferry up" not in (line := installed.refusal(f"logferry {words}")):
             raise DistError(f"`logferry {words}` without a cloud printed: {line}")
-    for command, extra in NEEDING.items():
-        _check_extra(installed, command, extra, version)
 
 
 def follow_advice(installed: Installation, command: str, uv_or_pipx: Path) -> Installation:
