@@ -13,7 +13,7 @@ from typing import Final
 from logferry_cli.deploy import programs
 from logferry_cli.stack_sources import StackSources
 
-STACK_FILES: Final = ("template.yaml", "protocol", "functions", "infra/nested", "infra/targets", "web/dist")
+STACK_FILES: Final = ("template.yaml", "samconfig.toml", "protocol", "functions", "infra/nested", "infra/targets")
 VIEWER_FILES: Final = (
     *("src", "public", "scripts", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"),
 )
@@ -27,7 +27,7 @@ BUILD_PARAMETERS: Final = ("PythonRuntime", "Architecture")
 def builds_folder(sources: StackSources) -> Path:
     """Return the folder of all builds of these sources."""
     if sources.is_checkout:
-        return sources.root / ".build" / "deploy"
+        return sources.root / ".build"
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "logferry" / "builds"
 
@@ -51,13 +51,14 @@ def build_viewer(sources: StackSources) -> bool:
     """
     if not sources.is_checkout:
         return False
-    folder = builds_folder(sources)
-    with _alone(folder / "viewer"):
-        wanted, stamp = _digest(sources.web, VIEWER_FILES), folder / "viewer" / "digest"
+    folder = builds_folder(sources) / "viewer-to-deploy"
+    with _alone(folder):
+        wanted, stamp = digest_of(sources.web, VIEWER_FILES), folder / "digest"
         if (sources.viewer / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return False
         environment = programs.environment(sources, None, {"CI": "1", "NO_COLOR": "1"})
-        log = folder / "viewer" / "build.log"
+        log = folder / "build.log"
+        stamp.unlink(missing_ok=True)
         if not (sources.web / "node_modules").is_dir():
             programs.run(["npm", "ci", "--no-audit", "--no-fund"], log, environment, sources.web)
         programs.run(["npm", "run", "--silent", "build"], log, environment, sources.web)
@@ -81,12 +82,13 @@ def build_functions(sources: StackSources, values: Mapping[str, str], log: Path)
     """
     chosen = {name: values[name] for name in BUILD_PARAMETERS if name in values}
     local = {} if publishes_viewer(values) else {"WITHOUT_VIEWER": "1"}
-    folder = builds_folder(sources) / "-".join(("sam", *chosen.values(), *(["local"] if local else [])))
+    folder = functions_folder(sources, values)
     built, stamp = folder / "out" / "template.yaml", folder / "digest"
     with _alone(folder):
-        wanted = _digest(sources.root, STACK_FILES if not local else STACK_FILES[:-1])
+        wanted = digest_of(sources.root, STACK_FILES if local else (*STACK_FILES, "web/dist"))
         if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return built, False
+        stamp.unlink(missing_ok=True)  # a build that fails leaves less than it found
         command: list[str | Path] = ["sam", "build", "--template", sources.template, "--build-dir", built.parent]
         command += ["--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items())]
         # uv brings certificates of its own, and then does not trust what this machine trusts.
@@ -95,6 +97,13 @@ def build_functions(sources: StackSources, values: Mapping[str, str], log: Path)
         programs.run(command, log, programs.environment(sources, None, more), folder)
         stamp.write_text(wanted)
     return built, True
+
+
+def functions_folder(sources: StackSources, values: Mapping[str, str]) -> Path:
+    """Return the folder of a build. In a checkout, `logferry up` uses the same one for the same build."""
+    target = (values.get("PythonRuntime", "").removeprefix("python"), values.get("Architecture", ""))
+    more = ["viewer"] if publishes_viewer(values) else []
+    return builds_folder(sources) / "-".join(("sam", *target, *more))
 
 
 @contextmanager
@@ -106,14 +115,14 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _digest(root: Path, names: tuple[str, ...]) -> str:
+def digest_of(root: Path, names: tuple[str, ...]) -> str:
     """Return a digest of the names and bytes of files below a folder."""
     total = hashlib.sha256()
     for name in names:
         source = root / name
         found = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
         for path in found:
-            if "__pycache__" not in path.parts:
+            if "__pycache__" not in path.parts and path.suffix != ".pyc":
                 total.update(f"{path.relative_to(root)}\0".encode())
                 total.update(path.read_bytes())
     return total.hexdigest()
