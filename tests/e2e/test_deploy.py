@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ from logferry_state.state import LocalKeys, LocalState, Tables, save_keys, save_
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
+ROOT = Path(__file__).parents[2]
 REGION = "eu-west-1"
 STACK = "logs"
 SAM_STACK = "aws-sam-cli-managed-default"
@@ -204,6 +207,56 @@ def test_deployment_is_made_changed_destroyed_and_made_again_over_its_data(opera
     operator.destroy("--delete-data")
     assert operator.left() == NOTHING
     assert json.loads(next((operator.home / "config").rglob("*.json")).read_text())["kept"] is None
+
+
+BROKEN = """Resources:
+  Broken:
+    Type: Custom::Broken
+    Properties: {ServiceToken: !Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:no-such"}
+"""
+
+
+def copy_of_checkout(folder: Path) -> Path:
+    """Copy what git keeps of this checkout, with the environments beside it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.split("\0")[:-1]:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    for name in (".venv-sam", ".venv-tools"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.mark.slow
+def test_failed_deployment_names_its_cause_and_the_next_one_clears_it(operator: Operator, tmp_path: Path) -> None:
+    """A resource fails while the stack is created: the stack rolls back, and keeps no empty tables."""
+    copy = copy_of_checkout(tmp_path / "copy")
+    whole = (copy / "template.yaml").read_text()
+    (copy / "template.yaml").write_text(whole.replace("Resources:\n", BROKEN, 1))
+    target = deployment.parameters_of(deployment.this_machine(find_checkout()))
+    words = ["deploy", "--yes", "--endpoint-url", operator.address]
+    words += [word for name, value in target.items() for word in ("--parameter", f"{name}={value}")]
+    program = [sys.executable, "-c", "from logferry_cli.app import main; main()"]
+    environment = operator.environment | {"PYTHONPATH": f"{copy / 'cli'}:{copy / 'protocol'}"}
+
+    def deploy() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*program, *words], env=environment, capture_output=True, text=True, check=False)
+
+    failed = deploy()
+    assert failed.returncode == 1
+    (problem,) = (line for line in failed.stderr.splitlines() if line.startswith("logferry: "))
+    assert "ended with ROLLBACK_COMPLETE: Broken (Custom::Broken): " in problem
+    assert "no-such" in problem
+    assert operator.left()["tables"] == []
+
+    (copy / "template.yaml").write_text(whole)
+    mended = deploy()
+    assert mended.returncode == 0, mended.stderr
+    assert "Removing what a failed creation left behind" in mended.stderr
+    operator.settle()
+    operator.destroy("--delete-data")
+    assert operator.left() == NOTHING
 
 
 CHROMIUM = "/usr/bin/chromium"

@@ -66,7 +66,7 @@ def failure_reason(events: Iterable[Mapping[str, Any]]) -> str:
         return "CloudFormation gave no reason"
     first = causes[0]
     reason = " ".join(str(first.get("ResourceStatusReason", "no reason given")).split())
-    return f"{first.get('LogicalResourceId', '?')} ({first.get('ResourceType', '?')}): {reason}"[:600]
+    return f"{first.get('LogicalResourceId', '?')} ({first.get('ResourceType', '?')}): {reason}"[:600].rstrip(". ")
 
 
 def _is_cause(event: Mapping[str, Any]) -> bool:

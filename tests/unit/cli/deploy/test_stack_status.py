@@ -56,7 +56,7 @@ def test_first_cause_is_named_and_what_followed_is_not() -> None:
         event("logs", "CREATE_FAILED", "The following resource(s) failed to create: [Query]."),
         event("Connect", "CREATE_FAILED", "Resource creation cancelled"),
         event("Archive", "CREATE_FAILED", "another"),
-        event("Query", "CREATE_FAILED", "no such\n  runtime"),
+        event("Query", "CREATE_FAILED", "no such\n  runtime."),
         event("Query", "CREATE_IN_PROGRESS"),
     ]
     assert failure_reason(newest_first) == "Query (AWS::Lambda::Function): no such runtime"
