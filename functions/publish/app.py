@@ -14,8 +14,14 @@ from .store import Store
 Answer = Callable[[str, bytes], None]
 """Sends an answer to the address that CloudFormation gave."""
 
+TARGET: Final = "target"
+"""The file, beside the viewer's folder, in which the build names its runtime and processor."""
 ANSWER_MS: Final = 20_000
 """Kept for the answer. Without one, CloudFormation waits until `ServiceTimeout`, and says nothing of the reason."""
+
+
+class WrongTargetError(Exception):
+    """The functions were built for another runtime or processor than the stack's."""
 
 
 def put_answer(url: str, body: bytes) -> None:
@@ -36,6 +42,17 @@ def build_handler(
         logger: takes failures.
         answer: sends the result to CloudFormation.
     """
+
+    def check_target(wanted: str | None) -> None:
+        built = viewer.parent / TARGET
+        # Version 0.1.0 has neither, and a roll-back to it must pass.
+        if wanted is None or not built.is_file() or (found := built.read_text().strip()) == wanted:
+            return
+        runtime, _, architecture = wanted.rpartition("-")
+        raise WrongTargetError(
+            f"sam build made the functions for {found}, and the stack is for {wanted}. Run `sam build "
+            f"--parameter-overrides PythonRuntime={runtime} Architecture={architecture}`, and deploy again."
+        )
 
     def publish(reference: str, config: Mapping[str, Any] | None) -> None:
         files = [path.relative_to(viewer).as_posix() for path in viewer.rglob("*") if path.is_file()]
@@ -58,6 +75,7 @@ def build_handler(
                 for bucket in (store.viewer_bucket, *properties.get("Empties", [])):
                     store.empty_bucket(bucket, lambda: context.get_remaining_time_in_millis() < ANSWER_MS)
             else:
+                check_target(properties.get("Target"))
                 publish(event["RequestId"], properties.get("Config"))
         except Exception as error:
             logger.exception("the viewer was not published, or a bucket was not emptied")

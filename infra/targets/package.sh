@@ -63,6 +63,7 @@ package_layer() {
 
 package_viewer() {
   mkdir -p "$folder/viewer"
+  echo "$target" >"$folder/target" # with which the deployment compares its own parameters
   [ -z "${WITHOUT_VIEWER:-}" ] || return 0
   [ -f web/dist/index.html ] || fail "The viewer is not built: web/dist/index.html is missing. Run" \
     "\`npm ci && npm run build\` in the folder web, then repeat the command."

@@ -105,6 +105,7 @@ def test_publish_without_the_built_viewer_fails_with_what_to_run(tmp_path: Path)
     done = package(HERE, "Publish", sources, tmp_path / "full")
     assert done.returncode == 0, done.stderr
     assert {"module.py", "viewer/index.html"} <= set(content(tmp_path / "full"))
+    assert content(tmp_path / "full")["target"].decode().strip() == HERE
     assert "viewer/config.json" not in content(tmp_path / "full"), "the deployment writes its own"
 
 

@@ -81,7 +81,7 @@ def send(state: LocalState, keys: LocalKeys, first: int, *lines: str) -> None:
 
 
 def test_viewer_of_the_api_signs_in_and_shows_live_lines(folder: Path, deploy: Deploy, viewer_port: int) -> None:
-    """The change of the parameter publishes the viewer; the change back removes the API's pages."""
+    """The change of the parameter publishes the viewer, and the API's routes stay what they were."""
     state, keys = load_state(folder), load_keys(folder)
     by_api = deploy("api")
     assert by_api["ViewerUrl"] == f"{state.http_url}/"
@@ -105,6 +105,15 @@ def test_viewer_of_the_api_signs_in_and_shows_live_lines(folder: Path, deploy: D
             assert problems == []
         finally:
             browser.close()
+    assert httpx.get(f"{state.http_url}/api/jobs").status_code == 401
+
+
+@pytest.mark.slow
+def test_stack_changes_back_to_cloudfront(folder: Path, deploy: Deploy) -> None:
+    """The API serves no pages any more, and everything else stays."""
+    state = load_state(folder)
+    by_api = deploy("api")
+    assert httpx.get(f"{state.http_url}/").status_code == 200
     back = deploy("cloudfront")
     assert back["ViewerUrl"].startswith("https://")
     assert httpx.get(f"{state.http_url}/").status_code == 404

@@ -99,6 +99,20 @@ def test_roll_back_to_properties_without_a_configuration_succeeds(s3: Any, viewe
     assert json.loads(s3.get_object(Bucket="viewer", Key="config.json")["Body"].read())["api"] == "/api"
 
 
+def test_functions_built_for_another_target_fail_the_deployment_with_what_to_run(s3: Any, tmp_path: Path) -> None:
+    """`sam deploy --guided` asks for parameters that `sam build` did not know: each function would fail on import."""
+    viewer = tmp_path / "viewer"
+    viewer.mkdir()
+    (viewer / "index.html").write_text("the page")
+    (tmp_path / "target").write_text("python3.13-arm64\n")
+    answer, _ = run(s3, viewer, "Update", Config=CONFIG, Target="python3.14-x86_64")
+    assert answer["Status"] == "FAILED"
+    assert "--parameter-overrides PythonRuntime=python3.14 Architecture=x86_64" in answer["Reason"]
+    assert "Contents" not in s3.list_objects_v2(Bucket="viewer"), "nothing was published"
+    assert run(s3, viewer, "Update", Config=CONFIG, Target="python3.13-arm64")[0]["Status"] == "SUCCESS"
+    assert run(s3, viewer, "Update", Config=CONFIG)[0]["Status"] == "SUCCESS"
+
+
 def test_page_is_uploaded_last() -> None:
     """It names the other files, so they must exist first."""
     assert [upload.key for upload in core.plan(["index.html", "z.js", "assets/a.js"])][-1] == "index.html"
