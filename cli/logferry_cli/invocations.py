@@ -95,6 +95,7 @@ def _arn_like(pattern: str, arn: str) -> bool:
     """Compare as IAM's `ArnLike`: wildcards count within each of the six parts between colons."""
     patterns, parts = pattern.split(":", 5), arn.split(":", 5)
     return len(patterns) == len(parts) and all(
+        # recheck: the permissions of the operator's own stack
         re.fullmatch(re.escape(one).replace(r"\*", ".*").replace(r"\?", "."), part, re.DOTALL)
         for one, part in zip(patterns, parts, strict=True)
     )

@@ -66,7 +66,7 @@ def relinked(markdown: str, page: str, home: Path) -> str:
 
     markdown = _TABLE_ROW.sub(lambda row: _CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), markdown)
     without_folders = re.sub(
-        r"(?<!!)\[([^\]]+)\]\(([^()\s#]+)\)", lambda found: _text_of_folder(found, page, home), markdown
+        r"(?<!!)\[([^\[\]]+)\]\(([^()\s#]+)\)", lambda found: _text_of_folder(found, page, home), markdown
     )
     return _LINK.sub(moved, without_folders)
 

@@ -28,7 +28,6 @@ NEEDING: Final = {
 """The commands that need an extra, with the extra."""
 READING: Final = ("jobs", "tail web", "export web --format jsonl", "verify web", "share list web")
 OPERATING: Final = ("keys list", "roles list", "doctor")
-ADVISED: Final = re.compile(r"`([^`]* install [^`]*)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +168,7 @@ def follow_advice(installed: Installation, command: str, uv_or_pipx: Path) -> In
         DistError: The advice does not name that program, or it failed.
     """
     line = installed.refusal(command)
-    advised = ADVISED.search(line)
-    program, *words = shlex.split(advised[1]) if advised else [""]
+    program, *words = shlex.split(_advised(line)) or [""]
     if program != uv_or_pipx.name:
         raise DistError(f"`{command}` does not say how to install its extra with {uv_or_pipx.name}: {line}")
     run([uv_or_pipx, *words], env=installed.environment)
@@ -193,11 +191,16 @@ def check_local_cloud(installed: Installation, state: Path) -> None:
         local.run("logferry down")
 
 
+def _advised(line: str) -> str:
+    """Return the command in backticks that installs something; "" if there is none."""
+    return next((command for command in line.split("`")[1::2] if " install " in command), "")
+
+
 def _check_extra(installed: Installation, command: str, extra: str, version: str) -> None:
     """Check that a command runs where its extra is installed, and names it elsewhere."""
     if installed.extra not in (extra, "local"):
         line = installed.refusal(command)
-        if f"extra `{extra}`" not in line or ADVISED.search(line) is None:
+        if f"extra `{extra}`" not in line or not _advised(line):
             raise DistError(f"`{command}` without its extra printed: {line}")
     elif extra == "agent":
         if installed.run(f"{command} --version").strip() != version:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-INDEX_SETTINGS: Final = re.compile(r"(PIP|UV|NPM_CONFIG)_.*(INDEX|LINKS|REGISTRY).*", re.IGNORECASE)
-ADDRESS: Final = re.compile(r"[a-z+]+://\S+")
-PUBLIC_INDEXES: Final = ("files.pythonhosted.org", "registry.npmjs.org")
+INSTALLERS: Final = ("PIP_", "UV_", "NPM_CONFIG_")
+INDEX_SETTINGS: Final = ("INDEX", "LINKS", "REGISTRY")
+ADDRESS: Final = re.compile(r"[a-z+]{1,20}://\S+")
+PUBLIC_INDEXES: Final = ("pythonhosted", "npmjs")
 """Also an address of the public index would keep an installation from using its own."""
 
 
@@ -26,10 +27,14 @@ def words_of_this_machine(environment: Mapping[str, str], folders: Iterable[Path
         configurations: What `pip config list` and `npm config get registry` print.
     """
     paths = {str(folder) for folder in folders if len(folder.parts) > 2}
-    settings = " ".join(value for name, value in environment.items() if INDEX_SETTINGS.fullmatch(name))
+    settings = " ".join(value for name, value in environment.items() if _names_an_index(name.upper()))
     addresses = ADDRESS.findall(f"{settings} {configurations}".replace("'", " "))
     hosts = {urlsplit(address).hostname or urlsplit(address).path for address in addresses}
     return paths | {host for host in hosts if host} | set(PUBLIC_INDEXES)
+
+
+def _names_an_index(setting: str) -> bool:
+    return setting.startswith(INSTALLERS) and any(word in setting for word in INDEX_SETTINGS)
 
 
 def leaks(artefact: Path, words: Iterable[str]) -> list[str]:

@@ -39,7 +39,7 @@ class Finding:
 
 def version_in(text: str) -> tuple[int, int, int] | None:
     """Return the first version number of a program's answer to `--version`."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    found = re.search(r"(?<!\d)(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?", text)
     return None if found is None else (int(found[1]), int(found[2]), int(found[3] or 0))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +44,8 @@ def make_change_set(sources: StackSources, built: Path, account: Account, wanted
     ]
     programs.run(command, log, programs.environment(sources, account, {}), built.parent)
     text = log.read_text(encoding="utf-8", errors="replace")
-    if found := re.search(r"arn:[a-z-]+:cloudformation:\S+:changeSet/\S+", text):
-        return found[0]
+    if found := next((word for word in text.split() if word.startswith("arn:") and ":changeSet/" in word), None):
+        return found
     if NOTHING_TO_DO.lower() in text.lower():
         return None
     raise Problem("`sam deploy` named no change set.", f"Its whole output is in {log}.")

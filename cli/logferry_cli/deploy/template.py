@@ -47,6 +47,7 @@ class Parameter:
             return f"is {value!r}, but only {', '.join(word or '(empty)' for word in self.allowed)} is accepted"
         if self.type == "Number":
             return self._number_problem(value)
+        # recheck: the template's own pattern, on the value that its user gives
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
             return f"is {value!r}, which has not the form {self.pattern}"
         return None

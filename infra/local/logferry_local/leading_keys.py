@@ -75,6 +75,7 @@ def _queried(body: Mapping[str, Any], hash_key: HashKey) -> str | None:
     expression = body.get("KeyConditionExpression", "")
     aliases = [name, *(alias for alias, real in body.get("ExpressionAttributeNames", {}).items() if real == name)]
     for alias in aliases:
+        # recheck: a name and an expression that our functions write
         if found := re.search(rf"(?<![\w#]){re.escape(alias)}\s*=\s*(:\w+)", expression):
             return _plain(body["ExpressionAttributeValues"].get(found[1]))
     return None
