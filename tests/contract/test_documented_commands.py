@@ -58,9 +58,7 @@ def test_commands_are_found_in_blocks_and_in_text() -> None:
     """Otherwise the tests above check nothing."""
     found = {command.text for command in documented_commands()}
     assert {"logferry doctor --stack NAME --deep", "logferry verify JOB", "make demo"} <= found
-    assert any(
-        command.text.startswith("aws cloudformation describe-stack-resources") for command in documented_commands()
-    )
+    assert any(command.text.startswith("aws cloudformation list-stack-resources") for command in documented_commands())
     assert len(found) > 90
 
 

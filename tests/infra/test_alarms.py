@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.checks.markdown import slug_of
+from tests.support.translation import specialise, translate
 
 ROOT: Final = Path(__file__).parents[2]
 Document = dict[str, Any]
@@ -242,6 +243,23 @@ def test_every_section_of_the_runbook_is_complete() -> None:
         if body.lstrip().startswith("Alarms:"):
             for part in ("It means", "See it", "Do", "It is over"):
                 assert body.count(f"**{part}**") == 1, (title, part)
+
+
+def test_runbook_lists_the_resources_with_a_command_that_returns_all(written_template: Document) -> None:
+    """AWS's DescribeStackResources answers with the first 100, and the log groups are among the others."""
+    page = (ROOT / "docs" / "alarms.md").read_text()
+    assert len(specialise(translate(written_template), {})["Resources"]) > 100
+    assert "describe-stack-resources" not in page
+    assert "aws cloudformation list-stack-resources" in page
+
+
+def test_runbook_says_what_an_http_api_answers_when_it_cannot_call_a_function(written_template: Document) -> None:
+    """500 without a permission, 503 after 30 s, and the reason only in the access log if its format asks for it."""
+    form = written_template["Resources"]["HttpStage"]["Properties"]["AccessLogSettings"]["Format"]
+    assert json.loads(form)["error"] == "$context.integrationErrorMessage"
+    section = section_of((ROOT / "docs" / "alarms.md").read_text(), "HTTP errors")
+    assert "504" not in section
+    assert re.search(r"A 500 with an `error`[^.]*functions-that-cannot-be-called", section)
 
 
 OTHER_QUOTES: Final = {"insufficient data", "Concurrent executions", "try again"}
