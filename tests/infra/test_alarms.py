@@ -188,6 +188,26 @@ def test_expressions_name_metrics_of_their_own_graph(watch: Document) -> None:
                 assert set(re.findall(r"\b[a-z]\w*", expression)) <= set(ids), expression
 
 
+def test_searches_name_the_namespace_in_quotation_marks(watch: Document) -> None:
+    """CloudWatch demands them for other characters than letters and digits, such as the hyphen of `logferry-prod`."""
+    searches = [
+        line[0]["expression"]
+        for widget in dashboard(watch)["widgets"]
+        for line in widget["properties"].get("metrics", ())
+        if isinstance(line[0], dict) and line[0]["expression"].startswith("SEARCH(")
+    ]
+    assert searches
+    for search in searches:
+        assert search.startswith('SEARCH(\'{"${Namespace}",'), search
+
+
+def test_broadcast_is_compared_with_what_the_same_release_began_to_count(watch: Document) -> None:
+    """A new alarm looks back. 0.1.0 counted `BatchesStored` and no `BatchesBroadcast`, so each upgrade would ring."""
+    metrics = {one["Id"]: one["MetricStat"] for one in alarms(watch)["BroadcastStopped"]["Metrics"][1:]}
+    read = {key: (one["Metric"]["MetricName"], one["Stat"]) for key, one in metrics.items()}
+    assert read == {"stored": ("StoreDelay", "SampleCount"), "sent": ("BatchesBroadcast", "Sum")}
+
+
 def test_dashboard_shows_every_alarm_and_computes_with_the_real_memory_sizes(
     resources: dict[str, Document], watch: Document
 ) -> None:
