@@ -30,6 +30,12 @@ WITHOUT_CLOUDFRONT: Final = {
 }
 """The regions in which the viewer cannot be served by CloudFront, with the reason. The template refuses it there."""
 
+WITHOUT_LOOP_DETECTION: Final = {"us-gov-east-1", "us-gov-west-1", "mx-central-1", "ap-southeast-6"}
+"""The regions that lack Lambda's detection of recursive loops, and the function setting for it.
+
+https://github.com/aws/aws-lambda-roadmap/issues/18
+"""
+
 UNKNOWN: Final = frozenset({"me-south-1"})
 """Regions of which cfn-lint has no resource types."""
 KNOWN: Final = sorted(set(REGIONS) - UNKNOWN)
@@ -93,6 +99,14 @@ def test_only_the_listed_regions_lack_cloudfront(translated: Document, written_t
     assert lacking == set(WITHOUT_CLOUDFRONT)
     (assertion,) = written_template["Rules"]["RegionHasCloudFront"]["Assertions"]
     assert set(assertion["Assert"]["Fn::Not"][0]["Fn::Contains"][0]) == lacking
+
+
+@pytest.mark.parametrize("region", KNOWN)
+def test_region_without_detection_of_loops_is_not_told_to_allow_them(translated: Document, region: str) -> None:
+    """Elsewhere, Lambda would end the archive's chain of invocations."""
+    form = specialise(translated, {"ViewerHosting": hosting(region)}, region)
+    expected = None if region in WITHOUT_LOOP_DETECTION else "Allow"
+    assert form["Resources"]["Archive"]["Properties"].get("RecursiveLoop") == expected
 
 
 def test_linted_regions_stand_for_all(translated: Document) -> None:

@@ -84,7 +84,8 @@ def test_erasing_goes_on_where_lambda_would_end_the_chain(stack: Stack, hasty_ar
     """One event erases a job in twenty invocations. Without the template's setting, the emulator drops the 17th."""
     client, job = stack.client("lambda"), f"web.{'b' * 64}"
     put_deleted_job(stack, job)
-    setting = templates.load("template.yaml")["Resources"]["Archive"]["Properties"]["RecursiveLoop"]
+    template = templates.load("template.yaml")
+    setting = templates.Resolver(template, {}).resolve(template["Resources"]["Archive"]["Properties"]["RecursiveLoop"])
     client.put_function_recursion_config(FunctionName=hasty_archive, RecursiveLoop=setting)
     client.invoke(FunctionName=hasty_archive, InvocationType="Event", Payload=json.dumps({"erase": job}).encode())
     assert wait_until(lambda: "erased" in record_of(stack, job) or dropped(stack) > 0, timeout_s=120.0)

@@ -36,8 +36,9 @@ class Lambda:
     """What the on-failure bucket gets."""
 
     def run(self, event: Mapping[str, Any]) -> None:
-        function = templates.load("template.yaml")["Resources"]["Archive"]["Properties"]
-        most = None if function.get("RecursiveLoop") == "Allow" else RECURSION_LIMIT
+        template = templates.load("template.yaml")
+        setting = template["Resources"]["Archive"]["Properties"].get("RecursiveLoop")
+        most = None if templates.Resolver(template, {}).resolve(setting) == "Allow" else RECURSION_LIMIT
         waiting: deque[tuple[Mapping[str, Any], int]] = deque([(event, 1)])
         while waiting:
             event, depth = waiting.popleft()
