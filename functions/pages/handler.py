@@ -12,9 +12,9 @@ from runtime.environment import read_settings
 
 from .app import build_handler
 from .settings import Settings
-from .store import Store
+from .store import RETRIES, Store
 
 settings = read_settings(Settings, os.environ)
-store = Store(make_client("s3", client_config()), settings.viewer_bucket)
+store = Store(make_client("s3", client_config(retries=RETRIES)), settings.viewer_bucket)
 handler = build_handler(store, settings.content_security_policy, Logger())
 start_up.finish()

@@ -6,6 +6,8 @@ from botocore.exceptions import ClientError
 
 from .core import StoredFile
 
+RETRIES: Final = 1
+"""Tries after the first. More of them, each with its full timeouts, would take longer than the function may."""
 UNCHANGED: Final = "304"
 MISSING: Final = frozenset({"NoSuchKey", "404"})
 

@@ -11,11 +11,13 @@ from aws_lambda_powertools import Logger
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
+from tests.support import templates
 from tests.support.clouds import SECRETS
 
 from pages import app, core
-from pages.store import Store
+from pages.store import RETRIES, Store
 from publish import core as publish_core
+from runtime.aws_clients import client_config
 
 SCRIPT = b"export const line = 'tick';\n" * 200
 PAGE = b"<!doctype html>"
@@ -138,3 +140,11 @@ def test_every_answer_has_the_security_headers(get: Get, s3: CountingS3) -> None
     for answer in [*s3_answers, get("/icon.svg")]:
         assert answer["headers"]["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert core.SECURITY_HEADERS.items() <= answer["headers"].items()
+
+
+def test_silent_bucket_is_reported_before_the_function_times_out() -> None:
+    """Lambda would end the function without an answer. Botocore pauses for up to a second before its second try."""
+    config: Any = client_config(retries=RETRIES)
+    tries = config.retries["max_attempts"] + 1
+    timeout = templates.load("template.yaml")["Resources"]["Pages"]["Properties"]["Timeout"]
+    assert tries * (config.connect_timeout + config.read_timeout) + 1 < timeout
