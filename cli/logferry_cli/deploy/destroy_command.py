@@ -61,7 +61,13 @@ def destroy(
                 f"There is no stack {stack} in {session.account.region}, and no data of one is known.",
                 "Check its name (--stack) and the region (--region).",
             )
+        session.formation.check_deletable()
         delete = _decide(dialogue, session, data, delete_data)
+        if delete and data is not None and (users := session.formation.other_users_of(data)):
+            raise Problem(
+                f"Nothing was removed: {', '.join(users)} uses the data of {stack}.",
+                "Destroy that stack first, or keep the data (--keep-data).",
+            )
     with interruption_explained(AGAIN):
         _remove_stack(session, steps, data)
         if delete and data is not None:

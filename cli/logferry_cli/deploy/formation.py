@@ -14,12 +14,16 @@ from logferry_cli.deploy import adoption
 from logferry_cli.deploy.adoption import KeptData
 from logferry_cli.deploy.change_set import Change, changes_of
 from logferry_cli.deploy.stack_status import failure_reason, progress, succeeded
+from logferry_cli.deploy.template import DATA, EXISTING
 from logferry_cli.problems import Problem
 
 POLL_S: Final = 2.0
 """Seconds between two looks at a stack. CloudFormation throttles accounts that look more often."""
 
 BEGINS_WITHIN_S: Final = 60.0
+
+OWN_PARAMETERS: Final = frozenset({"BatchRetentionDays", "GatewayBase"})
+"""Parameters that the template has in every release. Together they tell Logferry's stacks from all others."""
 
 Tell = Callable[[str], None]
 """Shows how far a step is."""
@@ -74,6 +78,53 @@ class Formation:
         if found is None or found["StackStatus"] in ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"):
             return None
         return _values(found)
+
+    def check_template(self) -> None:
+        """Check that the stack was made from Logferry's template. None, and one that holds nothing yet, pass.
+
+        Raises:
+            Problem: It is another application's, which must be neither replaced nor deleted.
+        """
+        found = self.describe()
+        if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
+            return
+        if not _values(found).keys() >= OWN_PARAMETERS:
+            raise Problem(
+                f"The stack {self.stack} belongs to another application: it was not made from Logferry's template.",
+                "Nothing was changed. Name Logferry's stack with --stack.",
+            )
+
+    def check_deletable(self) -> None:
+        """Check that CloudFormation would accept a deletion, before anything is removed for it.
+
+        Raises:
+            Problem: The stack is protected, or a deployment works on it.
+        """
+        found = self.describe() or {"StackStatus": None}
+        if found.get("EnableTerminationProtection"):
+            raise Problem(
+                f"Nothing was removed: the stack {self.stack} is protected against deletion.",
+                "Lift that with `aws cloudformation update-termination-protection --no-enable-termination-protection "
+                f"--stack-name {self.stack}`.",
+            )
+        status = found["StackStatus"]
+        if _works(status) and status not in ("DELETE_IN_PROGRESS", "REVIEW_IN_PROGRESS"):
+            raise Problem(
+                f"Nothing was removed: a deployment works on the stack {self.stack} ({status}).",
+                "Run the command again when it has ended.",
+            )
+
+    def other_users_of(self, kept: KeptData) -> list[str]:
+        """Return the names of other stacks that use one of these tables or this bucket."""
+        names = {kept.log_table, kept.registry_table, kept.archive_bucket}
+        with refusals_explained("list the stacks that may use the data"):
+            pages = self._client.get_paginator("describe_stacks").paginate()
+            return sorted(
+                one["StackName"]
+                for page in pages
+                for one in page["Stacks"]
+                if one["StackName"] != self.stack and names & _data_of(one)
+            )
 
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs by name."""
@@ -191,6 +242,12 @@ class Formation:
 def _works(status: str | None) -> bool:
     """Return whether something works on a stack of this status."""
     return status is not None and status.endswith("_IN_PROGRESS")
+
+
+def _data_of(described: Mapping[str, Any]) -> set[str]:
+    """Return the names of the tables and the bucket that a stack has, or has adopted."""
+    outputs = {one["OutputValue"] for one in described.get("Outputs", ()) if one["OutputKey"] in DATA}
+    return outputs | {value for name, value in _values(described).items() if name in EXISTING and value}
 
 
 def _values(described: Mapping[str, Any]) -> dict[str, str]:

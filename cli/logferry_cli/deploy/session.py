@@ -62,10 +62,11 @@ def open_stack(account: Account, stack: str) -> StackSession:
     """Return the session of a stack.
 
     Raises:
-        Problem: What is remembered of it cannot be read.
+        Problem: The stack is another application's, or what is remembered of it cannot be read.
     """
     poll_s = POLL_S if account.endpoint_url is None else EMULATOR_POLL_S
     formation = Formation(account.client("cloudformation"), stack, poll_s)
+    formation.check_template()
     return StackSession(account, formation, load_answers(answers_file(stack, account.region, account.number)))
 
 

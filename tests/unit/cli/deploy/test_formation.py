@@ -177,3 +177,66 @@ def test_kept_data_of_the_last_deleted_stack_is_found() -> None:
 
     found = Formation(WithHistory("DELETE_COMPLETE"), "logs", poll_s=0).kept_by_deleted()
     assert found == KeptData("LogTable of logs/2", "RegistryTable of logs/2", "ArchiveBucket of logs/2")
+
+
+class WithStacks(FakeCloudFormation):
+    """Describes given stacks."""
+
+    def __init__(self, *stacks: dict[str, Any]) -> None:
+        super().__init__(None)
+        self.stacks = stacks
+
+    def describe_stacks(self, **given: str) -> dict[str, Any]:
+        return {"Stacks": [one for one in self.stacks if given.get("StackName", one["StackName"]) == one["StackName"]]}
+
+
+def described(name: str, status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
+    return {
+        "StackName": name,
+        "StackStatus": status,
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    }
+
+
+def test_stack_of_another_application_is_refused() -> None:
+    """A deployment would remove all that it has, and `destroy` would delete it."""
+    own = described("logs", BatchRetentionDays="30", GatewayBase="")
+    empty = described("new", "REVIEW_IN_PROGRESS")
+    fake = WithStacks(own, described("shop", BatchRetentionDays="30"), empty)
+    for name in ("logs", "new"):
+        Formation(fake, name).check_template()
+    Formation(FakeCloudFormation(None), "absent").check_template()
+    with pytest.raises(Problem, match="The stack shop belongs to another application"):
+        Formation(fake, "shop").check_template()
+
+
+@pytest.mark.parametrize(
+    ("stack", "reason"),
+    [
+        (described("logs") | {"EnableTerminationProtection": True}, "is protected against deletion"),
+        (described("logs", "UPDATE_IN_PROGRESS"), "a deployment works on the stack"),
+    ],
+)
+def test_stack_that_cannot_be_deleted_is_refused_first(stack: dict[str, Any], reason: str) -> None:
+    """Otherwise the viewer's bucket would be emptied, and the stack would stay."""
+    with pytest.raises(Problem, match=f"Nothing was removed: .*{reason}"):
+        Formation(WithStacks(stack), "logs").check_deletable()
+
+
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_FAILED", "DELETE_IN_PROGRESS"])
+def test_stack_that_can_be_deleted_passes(status: str) -> None:
+    Formation(WithStacks(described("logs", status)), "logs").check_deletable()
+
+
+def test_other_stacks_that_use_the_data_are_found() -> None:
+    """They adopted it, or it is theirs."""
+    outputs = [{"OutputKey": "ArchiveBucket", "OutputValue": "c"}, {"OutputKey": "AgentsUrl", "OutputValue": "a"}]
+    fake = WithStacks(
+        described("logs") | {"Outputs": outputs},
+        described("adopter", ExistingLogTable="a"),
+        described("owner") | {"Outputs": outputs},
+        described("other", ExistingLogTable="", Name="a") | {"Outputs": outputs[1:]},
+    )
+    formation = Formation(fake, "logs")
+    assert formation.other_users_of(KeptData("a", "b", "c")) == ["adopter", "owner"]
+    assert formation.other_users_of(KeptData("x", "y", "z")) == []
