@@ -126,4 +126,4 @@ def _map_role(target: AgentTarget, stack: str) -> str:
     described = ["aws", "cloudformation", "describe-stacks", "--region", target.region, "--stack-name", stack]
     described += ["--query", _ROLE_QUERY, "--output", "text"]
     mapped = shlex.join(["--agent", target.agent, "--stack", target.stack])
-    return f'AWS_DEFAULT_REGION={target.region} logferry roles map "$({shlex.join(described)})" {mapped}'
+    return f'AWS_REGION={target.region} logferry roles map "$({shlex.join(described)})" {mapped}'

@@ -31,6 +31,8 @@ class Account:
     identity: str
     """The ARN of who acts."""
     partition: str
+    profile: str | None = None
+    """The profile that the command line names; None: credentials are found as the AWS CLI finds them."""
 
     def client(self, service: str) -> Any:
         """Return a client of a service. It is untyped, as its type depends on the name."""
@@ -89,4 +91,5 @@ def find_account(stack: str, region: str | None, profile: str | None, endpoint_u
         answer["Account"],
         answer["Arn"],
         session.get_partition_for_region(session.region_name) if endpoint_url is None else answer["Arn"].split(":")[1],
+        profile,
     )

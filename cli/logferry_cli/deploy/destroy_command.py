@@ -135,8 +135,8 @@ def _what_stays(session: StackSession, data: KeptData | None) -> list[str]:
             f"  table  {data.log_table}: $0.25 a GB and month, until its lines expire",
             f"  table  {data.registry_table}: $0.25 a GB and month, and $0.20 for its point-in-time recovery",
             f"  bucket {data.archive_bucket}: $0.023 a GB and month",
-            f"`logferry deploy --adopt --stack {stack}` uses them again. "
-            f"`logferry destroy --delete-data --stack {stack}` deletes them.",
+            f"`logferry deploy --adopt {session.options}` uses them again. "
+            f"`logferry destroy --delete-data {session.options}` deletes them.",
         ]
     lines.append(
         f"The SAM CLI's bucket (stack {removal.SAM_STACK}) stays, because all SAM applications of the account share "

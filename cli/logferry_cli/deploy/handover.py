@@ -42,7 +42,8 @@ def hand_over(session: StackSession, sources: StackSources, steps: Steps, keys_f
     if not healthy:
         raise Problem(
             "The stack is deployed, but a check failed.",
-            f"Remove the cause that is named above, and check again with `logferry doctor --deep --stack {stack}`.",
+            "Remove the cause that is named above, and check again with "
+            f"`AWS_REGION={account.region} logferry doctor --deep --stack {stack}`.",
         )
 
 

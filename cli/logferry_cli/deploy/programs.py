@@ -20,6 +20,10 @@ from logferry_state.private_files import open_private_file
 
 EMULATOR_POLL_S: Final = "0.1"
 """SAM looks at a stack every 5 s, which on an emulator would be most of the time."""
+OTHER_CREDENTIALS: Final = frozenset(
+    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_DEFAULT_PROFILE"}
+)
+"""Variables that come before AWS_PROFILE. A profile that is named on the command line comes before them."""
 
 
 def search_path(sources: StackSources) -> str:
@@ -61,8 +65,9 @@ def environment(sources: StackSources, account: Account | None, more: Mapping[st
     if account is None:
         return made
     made |= {"AWS_REGION": account.region, "AWS_DEFAULT_REGION": account.region}
-    if account.session.profile_name != "default":
-        made["AWS_PROFILE"] = account.session.profile_name
+    if account.profile is not None:
+        made = {name: value for name, value in made.items() if name not in OTHER_CREDENTIALS}
+        made["AWS_PROFILE"] = account.profile
     if account.endpoint_url is not None:
         made |= {"AWS_ENDPOINT_URL": account.endpoint_url, "SAM_CLI_POLL_DELAY": EMULATOR_POLL_S}
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,13 @@ class StackSession:
     def answers_file(self) -> Path:
         """The file that remembers the answers."""
         return answers_file(self.formation.stack, self.account.region, self.account.number)
+
+    @property
+    def options(self) -> str:
+        """The options that name this stack, for commands that are printed."""
+        profile = self.account.profile
+        words = ["--stack", self.formation.stack, "--region", self.account.region]
+        return shlex.join(words if profile is None else [*words, "--profile", profile])
 
     def remember(self, answers: Answers) -> None:
         """Remember answers for the next deployment."""

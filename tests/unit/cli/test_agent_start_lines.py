@@ -85,6 +85,11 @@ def test_role_of_the_stack_is_mapped_to_the_agent(where: str, tmp_path: Path) ->
     assert all(option in help_text for option in ("--agent", "--stack"))
 
 
+def test_role_is_mapped_in_the_region_of_the_stack() -> None:
+    """The command reads AWS_REGION first, and the shell may have another one."""
+    assert commands("EC2").lines[1].startswith("AWS_REGION=eu-west-1 logferry roles map ")
+
+
 def test_instance_starts_from_the_launch_template_of_the_stack(tmp_path: Path) -> None:
     """Its newest version, so that a shell must not expand the dollar sign."""
     call = run_with_stubs(commands("EC2").lines[2], tmp_path)[0]
