@@ -30,6 +30,7 @@ from logferry_cli.deploy.session import (
 from logferry_cli.deploy.stack_status import Next, next_step
 from logferry_cli.deploy.template import Template, Values, read_template
 from logferry_cli.deploy.values import (
+    check_adoption,
     check_partition,
     check_unchanged_data,
     decide_values,
@@ -123,6 +124,8 @@ class _Deployment:
         """Return all parameters' values, and the chosen ones, after every check that needs no change set."""
         self.template.check_names(given)
         answers, deployed = self.session.answers, self.session.formation.parameters()
+        if adopt:
+            check_adoption(deployed, self.session.formation.stack)
         if deployed is None and (adopt or adoption.of_parameters(given)):
             given = {**given, **self._adopt(given)}
         values, chosen = decide_values(self.template, given, deployed, answers.parameters, answers.defaults)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_cli.deploy import adoption
@@ -11,6 +13,9 @@ from logferry_cli.deploy.answers import Answers
 from logferry_cli.deploy.formation import Formation, refusals_explained
 from logferry_cli.deploy.template import Values
 from logferry_cli.problems import Problem
+
+RETENTION_RULE: Final = "forget"
+"""The id of the template's rule in the archive's life cycle."""
 
 
 def find_kept_data(account: Account, formation: Formation, answers: Answers, given: Values) -> KeptData:
@@ -49,21 +54,39 @@ def adoption_parameters(account: Account, kept: KeptData) -> dict[str, str]:
             with refusals_explained(f"describe the table {name}"):
                 raise
     try:
-        s3.head_bucket(Bucket=kept.archive_bucket)
+        headers = s3.head_bucket(Bucket=kept.archive_bucket)["ResponseMetadata"]["HTTPHeaders"]
     except (ClientError, BotoCoreError) as error:
         raise Problem(f"The bucket {kept.archive_bucket} cannot be used ({error}).", "Name another one.") from None
+    # Buckets' names are global, so one that a stack of this name has in another region is found as well.
+    if (region := headers.get("x-amz-bucket-region", account.region)) != account.region:
+        raise Problem(
+            f"The bucket {kept.archive_bucket} is in {region}, not in {account.region}.",
+            "Name the archive of this region with --parameter ExistingArchiveBucket=….",
+        )
     return adoption.parameters_of(kept, *described)
 
 
 def set_archive_retention(account: Account, bucket: str, days: int) -> None:
-    """Give a bucket that no stack owns the life cycle that the template would give it."""
+    """Give a bucket that no stack owns the rule that the template would give it. Other rules stay."""
     s3 = account.client("s3")
+    rule = {"ID": RETENTION_RULE, "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": days}}
     with refusals_explained(f"set the life cycle of the bucket {bucket}"):
-        if days == 0:
+        before = _lifecycle_rules(s3, bucket)
+        others = [one for one in before if one.get("ID") != RETENTION_RULE]
+        if wanted := [*others, rule] if days else others:
+            if wanted != before:
+                s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": wanted})
+        elif before:
             s3.delete_bucket_lifecycle(Bucket=bucket)
-            return
-        rule = {"ID": "forget", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": days}}
-        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+
+
+def _lifecycle_rules(s3: Any, bucket: str) -> list[dict[str, Any]]:
+    try:
+        return list(s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchLifecycleConfiguration":
+            return []
+        raise
 
 
 def _by_name(account: Account, formation: Formation) -> KeptData | None:

@@ -75,6 +75,20 @@ def check_unchanged_data(values: Values, deployed: Values | None) -> None:
             )
 
 
+def check_adoption(deployed: Values | None, stack: str) -> None:
+    """Check that a stack can adopt kept data, or has done so.
+
+    Raises:
+        Problem: It has tables of its own.
+    """
+    if deployed is not None and not deployed.get("ExistingLogTable"):
+        raise Problem(
+            f"Nothing was changed: the stack {stack} has tables of its own, and cannot adopt others.",
+            "Leave --adopt out. To use kept data, deploy another stack with --stack, and name the data with "
+            "--parameter ExistingLogTable=…, ExistingRegistryTable=… and ExistingArchiveBucket=….",
+        )
+
+
 def check_partition(template: Template, partition: str, values: Mapping[str, str]) -> None:
     """Check that the partition has what the values ask for.
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from logferry_cli.deploy.template import EXISTING, Template, read_template
-from logferry_cli.deploy.values import check_partition, check_unchanged_data, decide_values, parse_assignments
+from logferry_cli.deploy.values import (
+    check_adoption,
+    check_partition,
+    check_unchanged_data,
+    decide_values,
+    parse_assignments,
+)
 from logferry_cli.problems import Problem
 
 TEMPLATE = read_template("Parameters: {Days: {Type: Number, Default: 30}, Owner: {Type: String}}")
@@ -86,3 +92,12 @@ def test_partition_without_cloudfront_needs_another_way(partition: str) -> None:
     with pytest.raises(Problem, match="lacks CloudFront"):
         check_partition(TEMPLATE, partition, {})
     check_partition(TEMPLATE, "aws", {})
+
+
+def test_stack_with_tables_of_its_own_cannot_adopt_others() -> None:
+    """Otherwise --adopt would be passed over, and the kept data forgotten."""
+    for deployed in (None, {"ExistingLogTable": "kept"}):
+        check_adoption(deployed, "logs")
+    for own in ({"ExistingLogTable": ""}, {}):
+        with pytest.raises(Problem, match="logs has tables of its own"):
+            check_adoption(own, "logs")
