@@ -14,6 +14,7 @@ from logferry_cli.deploy import adoption, builds, kept_data, programs, sam
 from logferry_cli.deploy.account import find_account
 from logferry_cli.deploy.answers import Answers
 from logferry_cli.deploy.change_set import Change, describe, refusals, summary
+from logferry_cli.deploy.first_keys import check_folder
 from logferry_cli.deploy.handover import hand_over
 from logferry_cli.deploy.requirements import Finding, check_concurrency, check_rate, missing_sentence
 from logferry_cli.deploy.session import (
@@ -74,6 +75,8 @@ def deploy(
     sources = find_stack_sources()
     with interruption_explained(UNTOUCHED):
         given = parse_assignments(parameter or [])
+        if keys is not None:
+            check_folder(keys)
         with steps("Checking tools and parameters"):
             tools = programs.check_tools(sources, builds_viewer=sources.is_checkout)
             if missing := missing_sentence(tools):

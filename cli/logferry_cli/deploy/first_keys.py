@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from logferry_cli.problems import Problem
@@ -33,20 +34,33 @@ class FirstKeys:
 def make_first_keys(registry: Registry) -> FirstKeys:
     """Make the keys that no principal has yet.
 
-    An agent that signs in with an AWS role counts as well.
+    An agent that signs in with an AWS role counts as well. A principal that was revoked gets none: somebody decided
+    that.
     """
     now = time.time_ns() // 1_000_000
-    principals = [one for one in registry.principals() if "revoked" not in one and one["name"] not in OWN]
+    everybody = list(registry.principals())
+    revoked = {one["name"] for one in everybody if "revoked" in one}
+    principals = [one for one in everybody if one["name"] not in revoked | OWN]
     admins = [one["name"] for one in principals if one["kind"] == "viewer" and one.get("admin")]
     agents = [one["name"] for one in principals if one["kind"] == "agent"]
     admin = agent = None
-    if not any(_has_key(registry, name, now) for name in admins):
+    if ADMIN not in revoked and not any(_has_key(registry, name, now) for name in admins):
         registry.ensure(Viewer(ADMIN, ADMIN, (), admin=True), now)
         admin = registry.issue(ADMIN, "viewer", now).key
-    if not any(_has_key(registry, name, now) or any(registry.roles(name)) for name in agents):
+    if AGENT not in revoked and not any(_has_key(registry, name, now) or any(registry.roles(name)) for name in agents):
         registry.ensure(Agent(AGENT, AGENT), now)
         agent = registry.issue(AGENT, "agent", now).key
     return FirstKeys(admin, agent)
+
+
+def agent_to_name(registry: Registry) -> str:
+    """Return the agent principal for printed commands: the one of the first key, else another that is there."""
+    names = [
+        one["name"]
+        for one in registry.principals()
+        if one["kind"] == "agent" and "revoked" not in one and one["name"] not in OWN
+    ]
+    return AGENT if AGENT in names or not names else str(names[0])
 
 
 def _has_key(registry: Registry, principal: str, now: int) -> bool:
@@ -67,6 +81,20 @@ def key_for_checking(registry: Registry) -> Iterator[str]:
         yield key
     finally:
         registry.revoke_credential(credential_of(key), time.time_ns() // 1_000_000)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that keys can be written to a folder, before any is made: nothing can show a key again.
+
+    Raises:
+        Problem: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Problem(f"Keys cannot be written to {folder} ({error.strerror}).", "Name another folder.") from None
 
 
 def write_keys(folder: Path, keys: FirstKeys) -> list[Path]:

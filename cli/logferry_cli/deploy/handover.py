@@ -8,7 +8,7 @@ from pathlib import Path
 
 from logferry_cli.agent_start_lines import AgentTarget, printed, start_commands
 from logferry_cli.checkup import Checkup
-from logferry_cli.deploy.first_keys import AGENT, FirstKeys, key_for_checking, make_first_keys, write_keys
+from logferry_cli.deploy.first_keys import FirstKeys, agent_to_name, key_for_checking, make_first_keys, write_keys
 from logferry_cli.deploy.session import StackSession
 from logferry_cli.deployment import Deployment
 from logferry_cli.doctor import examine
@@ -34,7 +34,7 @@ def hand_over(session: StackSession, sources: StackSources, steps: Steps, keys_f
     with steps("Making the first keys") as step:
         keys = make_first_keys(registry)
         if keys == FirstKeys(None, None):
-            step.set_text("Admin and agents have keys already")
+            step.set_text("No first keys are needed")
     written = _hand_out(keys, keys_folder)
     healthy = _check(deployment, registry)
     for line in _next_steps(session, sources, deployment, keys, written):
@@ -81,7 +81,7 @@ def _next_steps(
         agents_url=deployment.output("AgentsUrl"),
         version=__version__,
         templates=str(sources.agent_templates),
-        agent=AGENT,
+        agent=agent_to_name(Registry(deployment.table("RegistryTable"))),
         key_file=str(files["agent"]) if "agent" in files else None,
     )
     lines = ["", f"The viewer: {deployment.output('ViewerUrl')}"]

@@ -9,7 +9,16 @@ import boto3
 import pytest
 from tests.support.clouds import REGION, moto_dynamodb, tables
 
-from logferry_cli.deploy.first_keys import CHECKING, FirstKeys, key_for_checking, make_first_keys, write_keys
+from logferry_cli.deploy.first_keys import (
+    CHECKING,
+    FirstKeys,
+    agent_to_name,
+    check_folder,
+    key_for_checking,
+    make_first_keys,
+    write_keys,
+)
+from logferry_cli.problems import Problem
 from logferry_cli.registry import Agent, Registry, Viewer, credential_of
 
 NOW = 1_700_000_000_000
@@ -82,3 +91,31 @@ def test_keys_are_written_to_private_files_and_replace_none(tmp_path: Path) -> N
     assert [path.name for path in (*first, *second)] == ["admin-key", "agent-key", "admin-key-2"]
     assert [path.read_text() for path in (*first, *second)] == ["lfv_1\n", "lfa_1\n", "lfv_2\n"]
     assert {path.stat().st_mode & 0o077 for path in (*first, *second)} == {0}
+
+
+def test_revoked_principals_get_no_key_and_are_no_problem(registry: Registry) -> None:
+    """Where people sign in with OpenID Connect, nobody needs the first admin."""
+    make_first_keys(registry)
+    for name in ("admin", "hosts"):
+        registry.revoke_principal(name, NOW)
+    assert make_first_keys(registry) == FirstKeys(None, None)
+
+
+def test_folder_that_takes_no_keys_is_refused_before_there_are_any(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new" / "keys")
+    assert list((tmp_path / "new" / "keys").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(Problem, match=r"Keys cannot be written to .*/file"):
+        check_folder(tmp_path / "file")
+
+
+def test_printed_commands_name_an_agent_that_is_there(registry: Registry) -> None:
+    """A deployment of an earlier release has agents of other names."""
+    assert agent_to_name(registry) == "hosts"
+    registry.ensure(Agent("edge", "edge"), NOW)
+    registry.ensure(Agent("logferry-doctor", "logferry-doctor"), NOW)
+    assert agent_to_name(registry) == "edge"
+    registry.ensure(Agent("hosts", "hosts"), NOW)
+    assert agent_to_name(registry) == "hosts"
+    registry.revoke_principal("hosts", NOW)
+    assert agent_to_name(registry) == "edge"
