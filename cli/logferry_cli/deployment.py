@@ -97,6 +97,7 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
         Problem: There is none, or AWS refuses.
         LocalCloudError: The state folder cannot be read.
     """
+    given: dict[str, Any]
     if stack is None:
         try:
             local = load_state(state)
@@ -104,15 +105,13 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
             raise Problem(
                 error.sentence, "Start one with `logferry up`, or name a deployed stack with --stack or LOGFERRY_STACK."
             ) from None
-        session = boto3.Session(
-            aws_access_key_id=local.access_key,
-            aws_secret_access_key=SECRET_KEY,
-            region_name=local.region,
-        )
+        given = {"aws_access_key_id": local.access_key, "aws_secret_access_key": SECRET_KEY}
+        given["region_name"] = local.region
         endpoint_url, stack = local.endpoint_url, local.stack
     else:
-        session, endpoint_url = boto3.Session(region_name=named_region()), None
+        given, endpoint_url = {"region_name": named_region()}, None
     try:
+        session = boto3.Session(**given)
         formation = session.client("cloudformation", endpoint_url=endpoint_url)
         described = formation.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:

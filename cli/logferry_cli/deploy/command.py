@@ -158,7 +158,7 @@ class _Deployment:
         account = self.session.account
         found: list[Finding] = [check_concurrency(account.concurrency())]
         if account.endpoint_url is None:
-            found.append(check_rate(account.request_rate(), int(values.get("RouteRateLimit", "0"))))
+            found.append(check_rate(account.request_rate(), float(values.get("RouteRateLimit", "0"))))
         for one in found:
             if one.outcome != "ok":
                 self.dialogue.say(f"{one.outcome}: {one.name}: {one.detail}. {one.advice}".rstrip())
@@ -196,7 +196,7 @@ class _Deployment:
             self._execute(change_set)
         session.remember(Answers(parameters=dict(chosen), defaults=self.template.defaults))
         if bucket := values.get("ExistingArchiveBucket"):
-            kept_data.set_archive_retention(session.account, bucket, int(values["ArchiveRetentionDays"]))
+            kept_data.set_archive_retention(session.account, bucket, int(float(values["ArchiveRetentionDays"])))
 
     def _execute(self, change_set: str) -> None:
         formation = self.session.formation

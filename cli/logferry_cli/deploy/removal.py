@@ -85,7 +85,8 @@ def delete_log_groups(account: Account, resources: Iterable[Mapping[str, Any]]) 
         if one["ResourceType"] == "AWS::Logs::LogGroup"
         else f"/aws/lambda/{one['PhysicalResourceId']}"
         for one in resources
-        if one["ResourceType"] in ("AWS::Logs::LogGroup", "AWS::Lambda::Function")
+        # What a failed creation never made, or rolled back, has no physical id.
+        if one["ResourceType"] in ("AWS::Logs::LogGroup", "AWS::Lambda::Function") and one.get("PhysicalResourceId")
     ]
     logs, count = account.client("logs"), 0
     for name in names:

@@ -80,7 +80,7 @@ def check_concurrency(limit: int | None) -> Finding:
     return Finding(name, "ok", f"{limit:,} functions at once")
 
 
-def check_rate(quota: float | None, wanted: int) -> Finding:
+def check_rate(quota: float | None, wanted: float) -> Finding:
     """Return the finding on the region's quota of API Gateway requests a second, beside the template's own limit."""
     name = "API Gateway rate"
     if quota is None:
@@ -89,7 +89,7 @@ def check_rate(quota: float | None, wanted: int) -> Finding:
         return Finding(
             name,
             "warning",
-            f"the region allows {quota:,.0f} requests a second, and RouteRateLimit is {wanted:,}",
+            f"the region allows {quota:,.0f} requests a second, and RouteRateLimit is {wanted:,.10g}",
             "Ask for more in Service Quotas (Amazon API Gateway, Throttle rate), or lower RouteRateLimit.",
         )
     return Finding(name, "ok", f"{quota:,.0f} requests a second")

@@ -5,6 +5,7 @@ CloudFormation checks the same when it creates a change set. Here every value is
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Parameter:
         try:
             number = float(value)
         except ValueError:
+            return f"is {value!r}, which is not a number"
+        if not math.isfinite(number):
             return f"is {value!r}, which is not a number"
         if self.least is not None and number < self.least:
             return f"is {value}, but must be at least {self.least:g}"

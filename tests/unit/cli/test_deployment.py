@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from logferry_cli import deployment
+from logferry_cli.problems import Problem
 
 
 class FakeSession:
@@ -35,3 +36,11 @@ def test_region_is_that_of_aws_region(
         monkeypatch.setenv("AWS_REGION", variable)
     found = deployment.find_deployment(tmp_path, "logferry")
     assert (found.session.region_name, found.output("Name")) == (region, "logferry")
+
+
+def test_unknown_profile_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """boto3 looks for it when a session is made."""
+    monkeypatch.setenv("AWS_PROFILE", "typo")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(Problem, match=r"The config profile .typo. could not be found"):
+        deployment.find_deployment(tmp_path, "logferry")

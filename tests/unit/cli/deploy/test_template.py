@@ -26,6 +26,8 @@ def test_defaults_are_accepted(template: Template) -> None:
         ("BatchRetentionDays", "1", "must be at least 2"),
         ("BatchRetentionDays", "4000", "must be at most 3650"),
         ("BatchRetentionDays", "soon", "not a number"),
+        ("RouteRateLimit", "inf", "not a number"),
+        ("RouteRateLimit", "nan", "not a number"),
         ("LogRetentionDays", "8", "only 1, 3, 5"),
         ("Monitoring", "yes", "only on, off is accepted"),
         ("Architecture", "arm", "only arm64, x86_64"),
