@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -59,11 +60,22 @@ def build_viewer(sources: StackSources) -> bool:
         environment = programs.environment(sources, None, {"CI": "1", "NO_COLOR": "1"})
         log = folder / "build.log"
         stamp.unlink(missing_ok=True)
-        if not (sources.web / "node_modules").is_dir():
+        if not packages_are_current(sources.web):
             programs.run(["npm", "ci", "--no-audit", "--no-fund"], log, environment, sources.web)
         programs.run(["npm", "run", "--silent", "build"], log, environment, sources.web)
         stamp.write_text(wanted)
     return True
+
+
+def packages_are_current(web: Path) -> bool:
+    """Return whether the installed packages are those of the lock file. A new release may lock others."""
+    try:
+        wanted = json.loads((web / "package-lock.json").read_bytes())["packages"]
+        there = json.loads((web / "node_modules" / ".package-lock.json").read_bytes())["packages"]
+    except (OSError, ValueError, KeyError):
+        return False
+    same = all(wanted.get(name, {}).get("version") == one.get("version") for name, one in there.items())
+    return same and all(name in there or "optional" in one for name, one in wanted.items() if name)
 
 
 def build_functions(sources: StackSources, values: Mapping[str, str], log: Path) -> tuple[Path, bool]:

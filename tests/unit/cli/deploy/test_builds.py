@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,31 @@ def test_failed_build_is_not_taken_for_the_one_before(
 
 
 def test_unchanged_viewer_is_not_built_again(sources: StackSources, made: list[str]) -> None:
-    (sources.web / "node_modules").mkdir()
+    lock(sources.web, "package-lock.json", "1.0.0")
+    lock(sources.web, "node_modules/.package-lock.json", "1.0.0")
     assert [builds.build_viewer(sources) for _ in range(2)] == [True, False]
     (sources.web / "src" / "a.ts").write_text("changed")
     assert builds.build_viewer(sources) is True
     assert made == ["npm run"] * 2
+
+
+def test_packages_of_another_release_are_installed_again(sources: StackSources, made: list[str]) -> None:
+    """They would break the build, or become part of the viewer."""
+    assert not builds.packages_are_current(sources.web)
+    lock(sources.web, "node_modules/.package-lock.json", "1.0.0")
+    lock(sources.web, "package-lock.json", "1.0.1")
+    builds.build_viewer(sources)
+    assert made == ["npm ci", "npm run"]
+    lock(sources.web, "node_modules/.package-lock.json", "1.0.1")
+    assert builds.packages_are_current(sources.web)
+
+
+def lock(web: Path, name: str, version: str) -> None:
+    """Write a lock file. The installed one lacks what is for other machines."""
+    packages = {"": {}, "node_modules/vite": {"version": version}, "node_modules/mac": {"optional": True}}
+    kept = {key: one for key, one in packages.items() if not name.startswith("node_modules") or key.endswith("vite")}
+    (web / name).parent.mkdir(exist_ok=True)
+    (web / name).write_text(json.dumps({"packages": kept}))
 
 
 def test_wheel_carries_its_viewer_built(sources: StackSources, made: list[str]) -> None:
