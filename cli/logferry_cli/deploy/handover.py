@@ -34,7 +34,7 @@ def hand_over(session: StackSession, sources: StackSources, steps: Steps, keys_f
     with steps("Making the first keys") as step:
         keys = make_first_keys(registry)
         if keys == FirstKeys(None, None):
-            step.set_text("No first keys are needed")
+            step.set_text("Admin and agents have keys already")
     written = _hand_out(keys, keys_folder)
     healthy = _check(deployment, registry)
     for line in _next_steps(session, sources, deployment, keys, written):
