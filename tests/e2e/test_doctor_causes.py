@@ -22,13 +22,13 @@ def diagnosis(cloud: Cloud, *words: str, **environment: str) -> dict[str, str]:
 
 def test_revoked_key_is_named_with_its_day(cloud: Cloud) -> None:
     """The API says only that the key is refused; the registry knows why."""
-    key = cloud.logferry("keys", "create", "viewer", "leaver").stdout.decode().split()
+    key = cloud.logferry("keys", "create", "viewer", "key-leaver").stdout.decode().split()
     secret = next(word for word in key if word.startswith("lfv_"))
     credential = secret.split("_")[1]
     cloud.logferry("keys", "revoke", credential)
     found = diagnosis(cloud, LOGFERRY_VIEWER_KEY=secret)
     assert set(found) == {"HTTP API and viewer key", "viewer key in the registry"}
-    assert f"The key {credential} of leaver was revoked on " in found["viewer key in the registry"]
+    assert f"The key {credential} of key-leaver was revoked on " in found["viewer key in the registry"]
     assert "logferry keys create viewer" in found["viewer key in the registry"]
 
 

@@ -76,6 +76,7 @@ def pages(cloud: Cloud, job: str, form: str) -> Iterator[str]:
 @pytest.mark.parametrize("lines", [50_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 async def test_empty_lines_are_exported_whole(cloud: Cloud, lines: int) -> None:
     """By the command, and page by page from the HTTP API; each page fits into Lambda's answer."""
+    earlier = cloud.gateway.state()["violations"]  # other tests of this cloud break it on purpose
     began = time.monotonic()
     job = await store_empty_lines(cloud, lines)
     stored = time.monotonic()
@@ -95,7 +96,7 @@ async def test_empty_lines_are_exported_whole(cloud: Cloud, lines: int) -> None:
     assert at == lines
     assert max(sizes) < ANSWER_BYTES
     assert "".join(pages(cloud, job, "text")) == "\n" * lines
-    assert cloud.gateway.state()["violations"] == []
+    assert cloud.gateway.state()["violations"] == earlier
     print(
         f"{lines:,} lines: stored in {stored - began:.0f} s, exported by the command in {read - stored:.0f} s, "
         f"in {len(sizes)} pages of {min(sizes):,} to {max(sizes):,} bytes in {time.monotonic() - read:.0f} s"

@@ -24,7 +24,7 @@ from logferry_local.aws import LocalAws
 from logferry_local.checkout import find_checkout
 from logferry_local.deployment import STACK
 
-pytestmark = pytest.mark.cloud
+pytestmark = [pytest.mark.cloud, pytest.mark.slow]
 
 
 @dataclass(frozen=True)

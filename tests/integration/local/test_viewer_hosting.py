@@ -80,6 +80,7 @@ def send(state: LocalState, keys: LocalKeys, first: int, *lines: str) -> None:
             assert json.loads(socket.recv(60))["id"] == message["id"]
 
 
+@pytest.mark.slow
 def test_viewer_of_the_api_signs_in_and_shows_live_lines(folder: Path, deploy: Deploy, viewer_port: int) -> None:
     """The change of the parameter publishes the viewer, and the API's routes stay what they were."""
     state, keys = load_state(folder), load_keys(folder)
