@@ -29,6 +29,8 @@ class Answers(BaseModel):
     """The template's defaults at that time."""
     kept: KeptData | None = None
     """What `logferry destroy` kept, for `--adopt`."""
+    log_groups: tuple[str, ...] = ()
+    """The log groups that `logferry destroy` deletes after the stack. Set while it has not done so."""
 
 
 def config_folder() -> Path:

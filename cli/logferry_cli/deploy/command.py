@@ -194,7 +194,10 @@ class _Deployment:
             self.dialogue.say("Nothing changes: the same is deployed there.")
         else:
             self._execute(change_set)
-        session.remember(Answers(parameters=dict(chosen), defaults=self.template.defaults))
+        # What an earlier stack left stays known, unless this one uses it.
+        kept = None if values.get("ExistingLogTable") else session.answers.kept
+        answers = Answers(parameters=dict(chosen), defaults=self.template.defaults, kept=kept)
+        session.remember(answers.model_copy(update={"log_groups": session.answers.log_groups}))
         if bucket := values.get("ExistingArchiveBucket"):
             kept_data.set_archive_retention(session.account, bucket, int(float(values["ArchiveRetentionDays"])))
 

@@ -56,7 +56,7 @@ def destroy(
     with interruption_explained("Nothing was removed."):
         session = open_stack(find_account(stack, region, profile, endpoint_url), stack)
         data = _find_data(session)
-        if session.formation.status() is None and data is None:
+        if session.formation.status() is None and data is None and not session.answers.log_groups:
             raise Problem(
                 f"There is no stack {stack} in {session.account.region}, and no data of one is known.",
                 "Check its name (--stack) and the region (--region).",
@@ -103,22 +103,30 @@ def _decide(dialogue: Dialogue, session: StackSession, data: KeptData | None, de
 
 
 def _remove_stack(session: StackSession, steps: Steps, data: KeptData | None) -> None:
+    """Remove the stack and what serves only it. A repetition does what an interrupted one left."""
     formation, account = session.formation, session.account
-    if formation.status() is None:
-        return
-    resources = formation.resources()
-    outputs = formation.outputs()
-    # Before the stack goes: afterwards, nothing names the kept data.
-    session.remember(Answers(parameters=_without_data(session.answers), kept=data))
+    names = session.answers.log_groups
+    if formation.status() is not None:
+        names = (*names, *removal.log_groups_of(formation.resources()))
+        # Before the stack goes: afterwards, nothing names its log groups and the kept data.
+        session.remember(Answers(parameters=_without_data(session.answers), kept=data, log_groups=names))
+        _delete_stack(session, steps)
+    if names:
+        with steps("Deleting its log groups and uploaded code"):
+            removal.delete_log_groups(account, names)
+            removal.delete_uploads(account, formation.stack)
+        session.remember(Answers(parameters=_without_data(session.answers), kept=data))
+
+
+def _delete_stack(session: StackSession, steps: Steps) -> None:
+    formation, account = session.formation, session.account
+    resources, outputs = formation.resources(), formation.outputs()
     with steps("Emptying the buckets that only serve the stack") as step:
         s3 = account.client("s3")
         count = sum(removal.empty_bucket(s3, outputs[name]) for name in EMPTIED if outputs.get(name))
         step.set_text(f"Emptied the buckets that only serve the stack ({count} objects)")
     with steps(f"Deleting the stack {formation.stack} ({len(resources)} resources)") as step:
         formation.delete(len(resources), step.tell)
-    with steps("Deleting its log groups and uploaded code"):
-        removal.delete_log_groups(account, resources)
-        removal.delete_uploads(account, formation.stack)
 
 
 def _without_data(answers: Answers) -> dict[str, str]:

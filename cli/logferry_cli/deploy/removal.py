@@ -70,24 +70,24 @@ def delete_data(account: Account, kept: KeptData) -> None:
     delete_bucket(account.client("s3"), kept.archive_bucket)
 
 
-def delete_log_groups(account: Account, resources: Iterable[Mapping[str, Any]]) -> int:
-    """Delete log groups that outlived a stack. Return how many.
+def log_groups_of(resources: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the log groups that may outlive a stack with these resources.
 
     A function that was still running may have made its group again, and Lambda made groups of its own for releases
     that named none.
-
-    Args:
-        account: The account.
-        resources: The stack's resources before it was deleted.
     """
-    names = [
+    return tuple(
         one["PhysicalResourceId"]
         if one["ResourceType"] == "AWS::Logs::LogGroup"
         else f"/aws/lambda/{one['PhysicalResourceId']}"
         for one in resources
         # What a failed creation never made, or rolled back, has no physical id.
         if one["ResourceType"] in ("AWS::Logs::LogGroup", "AWS::Lambda::Function") and one.get("PhysicalResourceId")
-    ]
+    )
+
+
+def delete_log_groups(account: Account, names: Iterable[str]) -> int:
+    """Delete log groups that outlived a stack. Return how many; one that is gone is no problem."""
     logs, count = account.client("logs"), 0
     for name in names:
         with refusals_explained(f"delete the log group {name}"):

@@ -73,5 +73,5 @@ def test_log_groups_that_were_made_again_are_deleted(account: Account) -> None:
         {"ResourceType": "AWS::Lambda::Function"},  # a failed creation never made it
         {"ResourceType": "AWS::Logs::LogGroup", "PhysicalResourceId": ""},
     ]
-    assert removal.delete_log_groups(account, resources) == 2
+    assert removal.delete_log_groups(account, removal.log_groups_of(resources)) == 2
     assert [one["logGroupName"] for one in logs.describe_log_groups()["logGroups"]] == ["/aws/lambda/other"]
