@@ -74,11 +74,12 @@ def printed(commands: tuple[StartCommands, ...]) -> Iterator[str]:
 
 def _plain_host(target: AgentTarget) -> StartCommands:
     key_file = target.key_file or "agent-key"
-    install = ["sudo", "logferry", "agent", "install", "--agents-url", target.agents_url, "--key-file", key_file]
+    install = ["agent", "install", "--agents-url", target.agents_url, "--key-file", key_file]
     return StartCommands(
         "A plain host with systemd",
         "install the command there with its extra [agent], and copy the file with the agent's key to it.",
-        (shlex.join(install),),
+        # The command may be in a folder of its user, where sudo does not look.
+        (f'sudo "$(command -v logferry)" {shlex.join(install)}',),
     )
 
 
