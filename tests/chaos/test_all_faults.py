@@ -113,6 +113,7 @@ async def repeat_while_advancing(
             times, heard = times + 1, now
 
 
+@pytest.mark.slow  # test_each_fault.py and test_many_viewers.py are the short forms
 @pytest.mark.timeout(1200)
 async def test_nothing_is_lost_or_repeated_for_any_reader_under_all_faults(
     cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
