@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from logferry_cli.deploy.account import Account
 from logferry_cli.deploy.requirements import Finding, check_tool, needed_tools
 from logferry_cli.problems import Problem
 from logferry_cli.stack_sources import StackSources
-from logferry_state.private_files import open_private_file
+from logferry_state.logged_programs import run_logged
 
 EMULATOR_POLL_S: Final = "0.1"
 """SAM looks at a stack every 5 s, which on an emulator would be most of the time."""
@@ -81,28 +79,5 @@ def run(command: Sequence[str | Path], log: Path, environment: Mapping[str, str]
     """
     name = " ".join(Path(word).name if at == 0 else str(word) for at, word in enumerate(command[:2]))
     program = shutil.which(str(command[0]), path=environment["PATH"]) or str(command[0])
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SAM leaves a temporary folder for every function that it packs.
-    with open(log, "wb", opener=open_private_file) as output, TemporaryDirectory(prefix="logferry-deploy-") as scratch:
-        done = subprocess.run(
-            [program, *map(str, command[1:])],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**environment, "TMPDIR": scratch},
-            cwd=cwd,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise Problem(f"`{name}` failed: {failure_message(log)}", f"Its whole output is in {log}.")
-
-
-def failure_message(log: Path) -> str:
-    """Return a log's words on a failure: two lines from the first one with an error, else the last line."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
-    found = [
-        at for at, line in enumerate(lines) if re.search(r"\berror\b|failed|not found|invalid", line, re.IGNORECASE)
-    ]
-    at = found[0] if found else len(lines) - 1
-    return " ".join(lines[at : at + 2])[:400]
+    if (message := run_logged([program, *command[1:]], log, environment, cwd)) is not None:
+        raise Problem(f"`{name}` failed: {message}", f"Its whole output is in {log}.")

@@ -9,19 +9,18 @@ import hashlib
 import json
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.file_locks import wait_for_lock
 from logferry_state.errors import LocalCloudError, StepFailedError
-from logferry_state.private_files import open_private_file, replace_private_file
+from logferry_state.logged_programs import run_logged
+from logferry_state.private_files import replace_private_file
 
 STACK = "logferry"
 STAMP_FILE = "deployed.json"
@@ -179,28 +178,5 @@ def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str,
 
 
 def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[str, str], cwd: Path) -> None:
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SAM leaves a temporary folder for every function that it packs.
-    with open(log, "wb", opener=open_private_file) as output, TemporaryDirectory(prefix="logferry-sam-") as scratch:
-        done = subprocess.run(
-            [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**environment, "TMPDIR": scratch},
-            cwd=cwd,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise StepFailedError(f"`{name}` failed: {failure_message(log)}", f"See its output in {log}.")
-
-
-def failure_message(log: Path) -> str:
-    """Return a log's words on a failure: two lines from the first one with an error, else the last line."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
-    found = (
-        at for at, line in enumerate(lines) if re.search(r"\berror\b|failed|not found|invalid", line, re.IGNORECASE)
-    )
-    at = next(found, len(lines) - 1)
-    return " ".join(lines[at : at + 2])[:300]
+    if (message := run_logged(command, log, environment, cwd)) is not None:
+        raise StepFailedError(f"`{name}` failed: {message}", f"See its output in {log}.")

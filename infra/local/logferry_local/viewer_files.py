@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from logferry_local.checkout import Checkout
-from logferry_local.deployment import failure_message
 from logferry_local.file_locks import wait_for_lock
 from logferry_local.viewer_process import ASK_AGAIN, FOR_EVER
 from logferry_state.errors import StepFailedError
+from logferry_state.logged_programs import run_logged
 
 # What the pages are made from; node_modules follows from the lock file.
 SOURCES = (
@@ -45,20 +44,9 @@ def build(checkout: Checkout) -> bool:
         if (checkout.viewer_files / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return False
         environment = {**os.environ, "CI": "1", "NO_COLOR": "1"}
-        command = ["npm", "run", "--silent", "build"]
-        with log.open("wb") as output:
-            done = subprocess.run(
-                command,
-                cwd=checkout.web,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                check=False,
-            )
-        if done.returncode != 0:
+        if (message := run_logged(["npm", "run", "--silent", "build"], log, environment, checkout.web)) is not None:
             advice = f"See its output in {log}. `make setup` installs what it needs."
-            raise StepFailedError(f"Building the viewer failed: {failure_message(log)}", advice)
+            raise StepFailedError(f"Building the viewer failed: {message}", advice)
         stamp.write_text(wanted)
         return True
 

@@ -9,7 +9,8 @@ import pytest
 
 from logferry_local.checkout import Checkout
 from logferry_local.cloud import websocket_address
-from logferry_local.deployment import Target, build, digest_of_sources, failure_message, parameters_of
+from logferry_local.deployment import Target, build, digest_of_sources, parameters_of
+from logferry_state.logged_programs import failure_message
 
 
 @pytest.fixture
