@@ -44,40 +44,42 @@ class GeneratedSection(GeneratedFile):
 
     name: str
 
+    @property
+    def comments(self) -> tuple[str, str]:
+        """The lines before and after the section."""
+        return f"<!-- generated: {self.name} -->\n", f"<!-- end: {self.name} -->\n"
+
     def content(self, current: str) -> str:
         """Return the file with a new section.
 
         Raises:
             GenerateError: the file does not have the two comments.
         """
-        start, end = f"<!-- generated: {self.name} -->\n", f"<!-- end: {self.name} -->\n"
+        start, end = self.comments
         before, found_start, rest = current.partition(start)
         _, found_end, after = rest.partition(end)
         if not found_start or not found_end:
             raise GenerateError(f"{self.path} needs the lines {start.strip()} and {end.strip()}: add them")
-        return f"{before}{start}\n{self.render()}\n{end}{after}"
+        return f"{before}{start}{self.section(before)}{end}{after}"
+
+    def section(self, _before: str) -> str:
+        """Return the lines between the comments; `_before` is the file up to the first one."""
+        return f"\n{self.render()}\n"
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedBlock(GeneratedSection):
-    """A part of a file whose comments begin with `#`, between the comments `# generated: NAME` and `# end: NAME`.
+    """A part of a file whose comments begin with `#`, between the comments `# generated: NAME` and `# end: NAME`."""
 
-    Its lines are indented as the first comment is.
-    """
+    @property
+    def comments(self) -> tuple[str, str]:
+        """The lines before and after the section."""
+        return f"# generated: {self.name}\n", f"# end: {self.name}\n"
 
-    def content(self, current: str) -> str:
-        """Return the file with new lines between the comments.
-
-        Raises:
-            GenerateError: the file does not have the two comments.
-        """
-        start, end = f"# generated: {self.name}\n", f"# end: {self.name}\n"
-        before, found_start, rest = current.partition(start)
-        _, found_end, after = rest.partition(end)
-        if not found_start or not found_end:
-            raise GenerateError(f"{self.path} needs the lines {start.strip()} and {end.strip()}: add them")
+    def section(self, before: str) -> str:
+        """Return the lines, and the space before the end's comment, indented as the first comment is."""
         space = before[before.rindex("\n") + 1 :]
-        return f"{before}{start}{indent(self.render(), space)}{space}{end}{after}"
+        return indent(self.render(), space) + space
 
 
 def _user_data() -> str:

@@ -44,10 +44,10 @@ def run_with_stubs(line: str, folder: Path) -> list[list[str]]:
 
 def test_plain_host_gets_address_and_key_file_but_no_key(tmp_path: Path) -> None:
     """A key in the arguments would be visible in the list of processes."""
-    (line,) = commands("A plain host", replace(TARGET, key_file="/root/my keys/agent-key")).lines
+    (line,) = commands("A plain host", replace(TARGET, key_file="/etc/my keys/agent-key")).lines
     (call,) = run_with_stubs(line, tmp_path)
     assert call[:4] == ["sudo", str(tmp_path / "logferry"), "agent", "install"]
-    assert call[4:] == ["--agents-url", TARGET.agents_url, "--key-file", "/root/my keys/agent-key"]
+    assert call[4:] == ["--agents-url", TARGET.agents_url, "--key-file", "/etc/my keys/agent-key"]
 
 
 @pytest.mark.parametrize(("where", "template"), [("EC2", "ec2.yaml"), ("An ECS", "ecs.yaml")])
