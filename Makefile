@@ -68,7 +68,7 @@ generated:
 markdown: site
 	$(BIN)/python -m infra.checks.markdown
 
-# The site of the documentation builds without a warning: every page is in its navigation, and every link and anchor is.
+# The site of the documentation builds without a warning: every page is in its navigation, and every link and anchor exists.
 site:
 	@$(BIN)/mkdocs build --strict
 
