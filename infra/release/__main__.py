@@ -18,7 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.release import clean_environments as clean
-from infra.release.artefacts import ROOT, UV, Artefacts, build, build_viewer, build_wheel, copy_tree, uncommitted
+from infra.release.artefacts import (
+    ROOT,
+    UV,
+    Artefacts,
+    build,
+    build_viewer,
+    build_wheel,
+    copy_tree,
+    uncommitted,
+    with_commit_time,
+)
 from infra.release.leaks import environment_words, leaks
 from infra.release.programs import DistError, attempt, run
 
@@ -92,8 +102,7 @@ def _check_sdist(artefacts: Artefacts, folder: Path) -> None:
     """Build the wheel from the sdist with the backend that pyproject.toml pins, from the package index."""
     with _step("building the wheel from the sdist, with the package index alone"):
         made = folder / "from-index"
-        epoch = str(int(run(["git", "-C", ROOT, "log", "-1", "--format=%ct"], env=os.environ)))
-        environment = {**clean.clean_environment(folder / "home-of-build"), "SOURCE_DATE_EPOCH": epoch}
+        environment = with_commit_time(clean.clean_environment(folder / "home-of-build"))
         run([UV, "build", "--quiet", "--wheel", "--out-dir", made, artefacts.sdist], env=environment)
         if (made / artefacts.wheel.name).read_bytes() != artefacts.wheel.read_bytes():
             raise DistError("The sdist gives another wheel where hatchling comes from the package index.")

@@ -68,19 +68,19 @@ def build(tree: Path, folder: Path) -> Artefacts:
         tree: The copied tree.
         folder: Where the two files go.
     """
-    run([*_uv_build(folder), tree], env=build_environment())
+    run([*_uv_build(folder), tree], env=with_commit_time(os.environ))
     return Artefacts(_only(folder, "*.tar.gz"), _only(folder, "*.whl"))
 
 
 def build_wheel(source: Path, folder: Path) -> Path:
     """Build the wheel alone, from a tree or an sdist."""
-    run([*_uv_build(folder), "--wheel", source], env=build_environment())
+    run([*_uv_build(folder), "--wheel", source], env=with_commit_time(os.environ))
     return _only(folder, "*.whl")
 
 
-def build_environment() -> Mapping[str, str]:
+def with_commit_time(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which the files in the artefacts get the time of the last commit."""
-    return {**os.environ, "SOURCE_DATE_EPOCH": _git("log", "-1", "--format=%ct").strip()}
+    return {**environment, "SOURCE_DATE_EPOCH": _git("log", "-1", "--format=%ct").strip()}
 
 
 def _uv_build(folder: Path) -> list[str | Path]:
