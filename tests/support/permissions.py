@@ -1,7 +1,7 @@
 """Enforce what the template allows each function to do with DynamoDB, including the condition on leading keys.
 
-`RestrictedClient` takes the place of a function's client, and refuses what its role would refuse. The emulator does not
-know `dynamodb:LeadingKeys`: under it every call passes the condition.
+`RestrictedClient` takes the place of a function's client, and refuses what its role would refuse. Plain MiniStack and
+moto, which tests of stores run on, do not know `dynamodb:LeadingKeys`: under them every call passes the condition.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from tests.support.gateway import events
 from tests.support.gateway.functions import Functions
 from tests.support.gateway.permissions import authorizer_source, http_sources
-from tests.support.gateway.template import WebSocketApi, value_of
+from tests.support.gateway.template import WebSocketApi, name_in, value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +105,11 @@ def http_apis_of(document: Mapping[str, Any], deployed: Container[str] | None = 
 
 
 def _route(properties: Mapping[str, Any], of_api: Mapping[str, Any]) -> HttpRoute:
-    target = _name_in(properties["Target"])
-    function = _name_in(of_api[target]["Properties"]["IntegrationUri"])
-    authorizer = _name_in(properties["AuthorizerId"]) if "AuthorizerId" in properties else None
-    authorizing = _name_in(of_api[authorizer]["Properties"]["AuthorizerUri"]) if authorizer else None
+    target = name_in(properties["Target"])
+    function = name_in(of_api[target]["Properties"]["IntegrationUri"])
+    authorizer = name_in(properties["AuthorizerId"]) if "AuthorizerId" in properties else None
+    authorizing = name_in(of_api[authorizer]["Properties"]["AuthorizerUri"]) if authorizer else None
     return HttpRoute(properties["RouteKey"], function, authorizer, authorizing)
-
-
-def _name_in(value: Any) -> str:
-    """Return the only resource that a value names: by Ref, by GetAtt, or in a Sub."""
-    ((kind, inner),) = value.items()
-    if kind == "Ref":
-        return str(inner)
-    if kind == "Fn::GetAtt":
-        return str(inner[0] if isinstance(inner, list) else inner.partition(".")[0])
-    if kind == "Fn::Sub":
-        names = [part.partition("}")[0] for part in str(inner).split("${")[1:]]
-        ((name),) = [one for one in names if not one.startswith("AWS::")]
-        return name.partition(".")[0]
-    raise ValueError(f"{kind} is not known here")
 
 
 def functions_called_by(websocket: Mapping[str, WebSocketApi], http: Mapping[str, HttpApi]) -> set[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support import templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +59,9 @@ class WebSocketApi:
         return self.routes.get(key) or self.routes.get("$default")
 
 
-class _Loader(yaml.SafeLoader):
-    """Read CloudFormation's short tags as the long forms."""
-
-
-def _tag(loader: yaml.Loader, suffix: str, node: yaml.Node) -> Any:
-    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-        return {name: value.split(".") if name == "Fn::GetAtt" else value}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    assert isinstance(node, yaml.MappingNode)
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _tag)
-
-
 def load_template(path: Path) -> dict[str, Any]:
     """Return the template as data."""
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # type: ignore[no-any-return]
+    return templates.parse(path.read_text(encoding="utf-8"))
 
 
 def read_template(path: Path) -> dict[str, WebSocketApi]:
@@ -107,7 +89,7 @@ def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
             # SAM names a route's resource after the API and the key.
             logical_id = f"{name}{key.lstrip('$').title()}Route"
             answers = (name, logical_id) in answered and route.get("RouteResponseSelectionExpression") == "$default"
-            routes[key] = Route(key, route["FunctionArn"]["Fn::GetAtt"][0], answers)
+            routes[key] = Route(key, name_in(route["FunctionArn"]), answers)
         auth = properties.get("Auth", {})
         settings = properties.get("DefaultRouteSettings", {})
         expression = properties.get("RouteSelectionExpression", "$request.body.action")
@@ -116,7 +98,7 @@ def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
             stage=properties.get("StageName", "default"),
             selection=tuple(expression.removeprefix("$request.body.").split(".")),
             routes=routes,
-            authorizer=auth["AuthArn"]["Fn::GetAtt"][0] if auth.get("AuthType") == "CUSTOM" else None,
+            authorizer=name_in(auth["AuthArn"]) if auth.get("AuthType") == "CUSTOM" else None,
             identity_sources=tuple(auth.get("IdentitySource", ())),
             rate=float(value_of(settings.get("ThrottlingRateLimit", 10_000), parameters)),
             burst=int(value_of(settings.get("ThrottlingBurstLimit", 5_000), parameters)),
@@ -128,3 +110,17 @@ def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
 def value_of(given: Any, parameters: Mapping[str, Any]) -> Any:
     """Return a value, or the default of the parameter that it names."""
     return parameters[given["Ref"]]["Default"] if isinstance(given, dict) else given
+
+
+def name_in(value: Any) -> str:
+    """Return the only resource that a value names: by Ref, by GetAtt, or in a Sub."""
+    ((kind, inner),) = value.items()
+    if kind == "Ref":
+        return str(inner)
+    if kind == "Fn::GetAtt":
+        return str(inner[0] if isinstance(inner, list) else inner.partition(".")[0])
+    if kind == "Fn::Sub":
+        names = [part.partition("}")[0] for part in str(inner).split("${")[1:]]
+        ((name),) = [one for one in names if not one.startswith("AWS::")]
+        return name.partition(".")[0]
+    raise ValueError(f"{kind} is not known here")
