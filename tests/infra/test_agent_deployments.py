@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.support import templates
+from tests.support.templates import Document, Resolver
 
 from logferry_agent.settings import Settings
 
@@ -19,68 +22,19 @@ MOUNTS = {"/var/run/docker.sock": True, "/var/lib/docker/containers": True, "/va
 """The path in the container, and whether it is read-only."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Read CloudFormation's short forms as the functions that they abbreviate."""
+def template(name: str) -> Document:
+    """Return one of the agent's templates."""
+    return templates.load(f"infra/agent/{name}")
 
 
-def _short_form(loader: Any, suffix: str, node: Any) -> Any:
-    value = (
-        loader.construct_scalar(node)
-        if isinstance(node, yaml.ScalarNode)
-        else loader.construct_sequence(node, deep=True)
-    )
-    return {suffix: value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-def template(name: str) -> dict[str, Any]:
-    """Return a template, its functions in the form `{name: value}`."""
-    found: dict[str, Any] = yaml.load((FOLDER / name).read_text(), _Loader)
-    return found
+def resolved(name: str, parameters: Mapping[str, str]) -> dict[str, Document]:
+    """Return the resources of one of the agent's templates, as CloudFormation would create them."""
+    return Resolver(template(name), parameters).resources()
 
 
 def listed(value: Any) -> list[Any]:
     """Return a value that may be a list as a list."""
     return value if isinstance(value, list) else [value]
-
-
-def resolved(value: Any, parameters: dict[str, str]) -> Any:
-    """Return a part of a template as CloudFormation would see it with these parameters.
-
-    Conditions named `HasKey` hold when the parameter with the key is given.
-    """
-    values = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"} | parameters
-    values["AWS::URLSuffix"] = "amazonaws.com"
-
-    def of(part: Any) -> Any:
-        if isinstance(part, list):
-            return [one for item in part if (one := of(item)) is not None]
-        if not isinstance(part, dict):
-            return part
-        if len(part) != 1:
-            return {key: of(item) for key, item in part.items()}
-        ((name, argument),) = part.items()
-        match name.removeprefix("Fn::"):
-            case "Ref":
-                return None if argument == "AWS::NoValue" else values.get(argument, argument)
-            case "If":
-                has_key = bool(values.get("AgentKeySecret") or values.get("KeyParameter"))
-                return of(argument[1 if has_key else 2])
-            case "Sub":
-                return re.sub(r"\$\{([^}]+)\}", lambda found: values[found[1]], argument)
-            case "Join":
-                return of(argument[0]).join(of(argument[1]))
-            case "Split":
-                return of(argument[1]).split(argument[0])
-            case "Select":
-                return of(argument[1])[argument[0]]
-            case "Base64":
-                return of(argument)
-        return {name: of(argument)}
-
-    return of(value)
 
 
 def docker_run_of(path: Path) -> list[str]:
@@ -157,11 +111,8 @@ def user_data_of(
         "Image": image,
     }
     if source == "ec2.yaml":
-        return str(
-            resolved(template("ec2.yaml")["Resources"]["Template"], values)["Properties"]["LaunchTemplateData"][
-                "UserData"
-            ]
-        )
+        launch = resolved("ec2.yaml", values)["Template"]["Properties"]["LaunchTemplateData"]
+        return str(launch["UserData"])
     script = (FOLDER / source).read_text().replace("key_parameter=''", f"key_parameter='{parameter}'")
     script = re.sub("agents_url='.*'", f"agents_url='{values['AgentsUrl']}'", script)
     return re.sub("image='.*'", f"image='{image}'", script)
@@ -230,8 +181,7 @@ PULL = {"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:Ba
 )
 def test_role_may_pull_the_image_and_nothing_else_from_ecr(name: str, role: str, image: str, repository: str) -> None:
     """ECS pulls with the execution role, and user data with the instance's."""
-    values = {"Image": image, "AgentKeySecret": "", "KeyParameter": ""}
-    (policy,) = resolved(template(name)["Resources"][role], values)["Properties"]["Policies"]
+    (policy,) = resolved(name, {"Image": image})[role]["Properties"]["Policies"]
     allowed = {
         (action, statement["Resource"])
         for statement in policy["PolicyDocument"]["Statement"]
@@ -264,13 +214,14 @@ def test_daemon_service_hardens_alike() -> None:
     assert agent["DockerSecurityOptions"] == ["no-new-privileges"]
     assert agent["LinuxParameters"] == {"Capabilities": {"Drop": ["ALL"]}}
     assert {mount["ContainerPath"]: mount.get("ReadOnly", False) for mount in agent["MountPoints"]} == MOUNTS
-    assert agent["Secrets"]["If"][0] == "HasKey"
-    assert {"Name": "LOGFERRY_AWS_IDENTITY", "Value": "true"} in resolved(agent, {"AgentsUrl": ""})["Environment"]
+    assert agent["Secrets"]["Fn::If"][0] == "HasKey"
+    (without_key,) = resolved("ecs.yaml", {})["Task"]["Properties"]["ContainerDefinitions"]
+    assert {"Name": "LOGFERRY_AWS_IDENTITY", "Value": "true"} in without_key["Environment"]
     assert agent["Ulimits"] == [{"Name": "nofile", "SoftLimit": 65_536, "HardLimit": 65_536}]
     assert "health --live" in agent["HealthCheck"]["Command"][1], (
         "ECS must not replace an agent whose role is not mapped yet"
     )
-    assert resources["Task"]["Properties"]["TaskRoleArn"] == {"GetAtt": "AgentRole.Arn"}
+    assert resources["Task"]["Properties"]["TaskRoleArn"] == {"Fn::GetAtt": "AgentRole.Arn"}
     assert "Policies" not in resources["AgentRole"]["Properties"], "it may do nothing"
     service = resources["Service"]["Properties"]
     assert service["SchedulingStrategy"] == "DAEMON"
