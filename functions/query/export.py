@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, decode_body
 from logferry_protocol.limits import MIN_CONTINUED_BYTES
-from runtime.answer_size import encoded_bytes, to_json
+from runtime.answer_size import MAX_TEXT_BYTES, encoded_bytes, to_json
 
 Format = Literal["text", "jsonl"]
 Row = tuple[int, int, str, str]
@@ -25,12 +25,6 @@ ROW_BYTES: Final = 64
 
 NEWLINE_BYTES: Final = 2
 """Bytes of the end of a line in an answer."""
-
-PAGE_ANSWER_BYTES: Final = 6_000_000
-"""Bytes of a page as Lambda counts them. Its limit leaves 291,556 for the rest of the answer.
-
-An entry needs at most 196,608 (16,384 characters that take 12 each), and a whole batch of the worst kind 4.7 MB.
-"""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -133,6 +127,9 @@ Batches = Iterable[tuple[int, int, bytes]]
 def page(job: str, form: Format, batches: Batches, *, after: int, most: int) -> ExportPage:
     """Return a page of about `most` bytes. Every page holds at least one entry, and fits into Lambda's answer.
 
+    An entry needs at most 196,608 bytes of `MAX_TEXT_BYTES` (16,384 characters that take 12 each), and a whole batch of
+    the worst kind 4.7 MB.
+
     Args:
         job: the job's id.
         form: the format.
@@ -153,10 +150,10 @@ def _jsonl_page(job: str, batches: Batches, after: int, most: int) -> tuple[str,
         rows = [row for row in columns.rows(first) if row[0] > after]
         lines = list(jsonl(job, rows))
         cost = encoded_bytes("".join(lines))
-        if answer + cost > PAGE_ANSWER_BYTES:
+        if answer + cost > MAX_TEXT_BYTES:
             for row, line in zip(rows, lines, strict=True):
                 answer += encoded_bytes(line)
-                if parts and answer > PAGE_ANSWER_BYTES:
+                if parts and answer > MAX_TEXT_BYTES:
                     return "".join(parts), resume
                 parts.append(line)
                 resume = row[0]
@@ -177,7 +174,7 @@ def _text_page(_job: str, batches: Batches, after: int, most: int) -> tuple[str,
                 return text, whole
         rows = [row for row in decode_body(body).rows(first) if row[0] > after]
         for row in rows:
-            if lines.size + encoded_bytes(row[3]) + NEWLINE_BYTES > PAGE_ANSWER_BYTES:
+            if lines.size + encoded_bytes(row[3]) + NEWLINE_BYTES > MAX_TEXT_BYTES:
                 text, whole = lines.take(at_end=False)
                 return (text, whole) if whole > after else lines.take(at_end=True)
             lines.add(row)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from logferry_protocol.batch import decode_body
 from logferry_protocol.errors import BatchError
 from logferry_protocol.limits import MAX_SEQUENCE
-from runtime.answer_size import encoded_bytes, to_json
+from runtime.answer_size import MAX_TEXT_BYTES, encoded_bytes, to_json
 
 from .core import ParameterError, whole_number
 from .expression import Expression, TextTooLongError
@@ -30,9 +30,7 @@ CONTEXT_MOST: Final = 10
 UNSEARCHED_MOST: Final = 1_000
 ANSWER_BYTES: Final = 3_000_000
 """Bytes of the matches and their context after which an answer ends, as Lambda counts them. The last line may exceed
-it, with its context, up to `MAX_FOUND_BYTES`."""
-MAX_FOUND_BYTES: Final = 6_000_000
-"""Bytes that no answer exceeds. Lambda's limit leaves the rest for `unsearched`.
+it, with its context, up to `MAX_TEXT_BYTES`. The rest of Lambda's limit is for `unsearched`.
 
 One line adds up to 4.7 MB: it is the context of ten earlier matches and has ten lines of context before it. A line
 alone needs at most 786,432 (65,536 characters that take 12 each), so every answer has room for one.
@@ -162,7 +160,7 @@ class _Answer:
         size = _size(around) * len(self.incomplete) if around and self.incomplete else 0
         if match:
             size += _size(match.entry) + sum(map(_size, match.before))
-        if self.size + size > MAX_FOUND_BYTES and self.size:
+        if self.size + size > MAX_TEXT_BYTES and self.size:
             return False
         self.size += size
         if around:

@@ -4,9 +4,10 @@ import json
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-MAX_ANSWER_BYTES: Final = 6_291_556
-"""Bytes of a function's answer, encoded as JSON. Lambda fails an invocation that answers more.
+MAX_TEXT_BYTES: Final = 6_000_000
+"""Bytes of the text in an answer, as `encoded_bytes` counts them.
 
+Lambda fails an invocation whose answer has more than 6,291,556 bytes as JSON. So 291,556 are left for the rest of it.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html ("6 MB each for request and response"); the
 number is in the error of a larger answer, `Response payload size exceeded maximum allowed payload size (6291556 bytes)`
 """
