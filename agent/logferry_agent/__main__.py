@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     # The image's health check runs every 30 s, so it must not load the whole agent.
     if given in (["health"], ["health", "--live"]):
-        return health(live=len(given) > 1)
+        return health(_spool_folder(), live=len(given) > 1)
     # What the imports create stays. Searching it for garbage takes a tenth of the start, and of every full collection
     # later.
     gc.disable()
@@ -41,18 +41,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.enable()
 
 
-def health(folder: Path | None = None, *, live: bool = False) -> int:
+def _spool_folder(flag: str = "") -> Path:
+    """Return the spool's folder: the flag's, else the environment's, else the default."""
+    return Path(flag or os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
+
+
+def health(folder: Path, *, live: bool = False) -> int:
     """Print the health of the agent that uses a spool folder.
 
     Args:
-        folder: the spool's folder; None for the environment's.
+        folder: the spool's folder.
         live: fail only where a restart of the agent helps. A cloud that refuses the agent, or cannot be reached, is no
             such reason. An orchestrator that replaces unhealthy tasks would replace them for ever.
 
     Returns:
         The exit status: 0 when it is healthy.
     """
-    folder = folder or Path(os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
     try:
         status, body = ask(folder, "/livez" if live else "/healthz")
     except OSError as error:
@@ -91,12 +95,11 @@ def _main(given: list[str]) -> int:
     arguments = build_parser().parse_args(given)
     flags = flags_of(arguments)
     if arguments.command == "health":
-        return health(Path(flags["spool_dir"]) if "spool_dir" in flags else None, live=arguments.live)
+        return health(_spool_folder(flags.get("spool_dir", "")), live=arguments.live)
     if arguments.command == "status":
         from .edge.status_and_logging import print_status  # noqa: PLC0415
 
-        folder = Path(flags.get("spool_dir") or os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
-        return print_status(folder, as_json=arguments.json)
+        return print_status(_spool_folder(flags.get("spool_dir", "")), as_json=arguments.json)
     try:
         settings = load(flags, arguments.config)
     except SettingsError as error:
