@@ -8,7 +8,7 @@
 # on a laptop of any kind. The working directory is SAM's copy of the resource's CodeUri.
 #
 # UV               the uv to use. By default the one on the path, else the one that `make setup` installs.
-# WITHOUT_VIEWER   not empty: package Publish without the viewer, for a local cloud, which does not deploy Publish.
+# WITHOUT_VIEWER   not empty: package Publish without the viewer, for a local cloud that serves the viewer itself.
 set -eu
 
 target=$1 resource=$2 folder=$3
