@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from logferry_cli.cost_metrics import DAY, Metric, MetricValues, list_own_metrics, read_metrics
+from logferry_cli.cloudwatch_metrics import DAY, Metric, MetricValues, list_own_metrics, read_metrics
 from logferry_cli.cost_model import HOURS_OF_MONTH, Lines, Measure
 from logferry_cli.deployment import Deployment
 
@@ -136,11 +136,7 @@ class StackUsage:
 
     @cached_property
     def _resources(self) -> list[Mapping[str, str]]:
-        return self._resources_of(self._deployment.stack)
-
-    def _resources_of(self, stack: str) -> list[Mapping[str, str]]:
-        pages = self._client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
-        return [one for page in pages for one in page["StackResourceSummaries"]]
+        return list(self._deployment.resources())
 
     def _named(self, kind: str) -> dict[str, str]:
         """Return the physical ids of the stack's resources of a type, by logical id."""
@@ -199,9 +195,8 @@ class StackUsage:
             yield from (_counted(one, values) for one in counters)
 
     def _monitoring(self) -> Iterator[Measure]:
-        nested = [
-            one for stack in self._named("AWS::CloudFormation::Stack").values() for one in self._resources_of(stack)
-        ]
+        stacks = self._named("AWS::CloudFormation::Stack").values()
+        nested = [one for stack in stacks for one in self._deployment.resources(stack)]
         names = [one["PhysicalResourceId"] for one in nested if one["ResourceType"] == "AWS::CloudWatch::Alarm"]
         metrics = 0
         for at in range(0, len(names), 100):

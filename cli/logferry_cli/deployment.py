@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,6 +56,12 @@ class Deployment:
         """Return the table that an output of the stack names."""
         resource = self.session.resource("dynamodb", endpoint_url=self.endpoint_url)
         return resource.Table(self.output(output))
+
+    def resources(self, of: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """Yield the resources of the stack, or of one that is nested in it, as `ListStackResources` returns them."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=of or self.stack)
+        for page in pages:
+            yield from page["StackResourceSummaries"]
 
     def output(self, name: str) -> str:
         """Return an output of the stack.

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from logferry_cli.checkup import WarningError
+from logferry_cli.cloudwatch_metrics import MINUTE, Metric, read_metrics
 from logferry_cli.deployment import Deployment
 from logferry_cli.invocations import Invocation, function_arn, invocations_of, permits
 from logferry_cli.problems import Problem
@@ -120,41 +121,25 @@ def route_responses(deployment: Deployment) -> str:
 def throttles(deployment: Deployment) -> str:
     """Check that neither table and no function was throttled in the last minutes."""
     end = datetime.now(UTC)
-    metrics = [
-        ("AWS/DynamoDB", name, "TableName", deployment.output(table), table)
+    metrics = {
+        Metric("AWS/DynamoDB", name, (("TableName", deployment.output(table)),), period=MINUTE): table
         for table in ("LogTable", "RegistryTable")
         for name in ("WriteThrottleEvents", "ReadThrottleEvents")
-    ]
-    metrics += [("AWS/Lambda", "Throttles", "FunctionName", name, name) for name in _functions(deployment)]
-    queries = [
-        {
-            "Id": f"m{number}",
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": namespace,
-                    "MetricName": name,
-                    "Dimensions": [{"Name": dimension, "Value": value}],
-                },
-                "Period": 60,
-                "Stat": "Sum",
-            },
-        }
-        for number, (namespace, name, dimension, value, _) in enumerate(metrics)
-    ]
-    answer = deployment.client("cloudwatch").get_metric_data(
-        MetricDataQueries=queries, StartTime=end - timedelta(minutes=THROTTLED_MINUTES), EndTime=end
-    )
-    sums = {result["Id"]: sum(result["Values"]) for result in answer["MetricDataResults"]}
-    for number, (namespace, name, _, _, which) in enumerate(metrics):
-        if not (count := round(sums.get(f"m{number}", 0))):
+    }
+    for name in _functions(deployment):
+        metrics[Metric("AWS/Lambda", "Throttles", (("FunctionName", name),), period=MINUTE)] = name
+    start = end - timedelta(minutes=THROTTLED_MINUTES)
+    values = read_metrics(deployment.client("cloudwatch"), metrics, start, end)
+    for metric, which in metrics.items():
+        if not (count := round(values.total(metric) or 0)):
             continue
-        if namespace == "AWS/Lambda":
+        if metric.namespace == "AWS/Lambda":
             raise Problem(
                 f"Lambda refused {count:,} calls of the function {which} in the last {THROTTLED_MINUTES} minutes,"
                 " because too many functions of the account ran at once.",
                 "Ask AWS for more concurrent executions (Service Quotas, Lambda).",
             )
-        calls = "writes" if name.startswith("Write") else "reads"
+        calls = "writes" if metric.name.startswith("Write") else "reads"
         raise Problem(
             f"DynamoDB throttles the {which}: it refused {count:,} {calls} in the last {THROTTLED_MINUTES} minutes.",
             THROTTLED,
@@ -188,11 +173,9 @@ def function_name(arn: str) -> str:
 
 
 def _functions(deployment: Deployment) -> Iterator[str]:
-    formation = deployment.client("cloudformation")
-    for page in formation.get_paginator("list_stack_resources").paginate(StackName=deployment.stack):
-        for resource in page["StackResourceSummaries"]:
-            if resource["ResourceType"] == "AWS::Lambda::Function":
-                yield str(resource["PhysicalResourceId"])
+    for resource in deployment.resources():
+        if resource["ResourceType"] == "AWS::Lambda::Function":
+            yield str(resource["PhysicalResourceId"])
 
 
 def _invocations(deployment: Deployment, output: str) -> Iterator[Invocation]:

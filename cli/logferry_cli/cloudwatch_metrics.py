@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
+MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86_400
 MOST_QUERIES: Final = 500
@@ -23,7 +24,7 @@ class Metric:
     dimensions: tuple[tuple[str, str], ...]
     stat: str = "Sum"
     period: int = HOUR
-    """Seconds of one value. Days are for what AWS measures once a day."""
+    """Seconds of one value. `DAY` is for what AWS measures once a day."""
 
 
 class MetricValues:
@@ -59,8 +60,8 @@ def read_metrics(client: Any, metrics: Iterable[Metric], start: datetime, end: d
     found: dict[Metric, list[float]] = {}
     distinct = list(dict.fromkeys(metrics))
     daily = [metric for metric in distinct if metric.period == DAY]
-    hourly = [metric for metric in distinct if metric.period != DAY]
-    for wanted, since in ((hourly, start), (daily, end - timedelta(days=3))):
+    others = [metric for metric in distinct if metric.period != DAY]
+    for wanted, since in ((others, start), (daily, end - timedelta(days=3))):
         for part in _parts(wanted):
             for metric, values in _read(client, part, since, end):
                 found.setdefault(metric, []).extend(values)
