@@ -25,6 +25,8 @@ BEGINS_WITHIN_S: Final = 60.0
 OWN_PARAMETERS: Final = frozenset({"BatchRetentionDays", "GatewayBase"})
 """Parameters that the template has in every release. Together they tell Logferry's stacks from all others."""
 
+RIGHTS: Final = "Check that your AWS identity has the rights for it."
+
 Tell = Callable[[str], None]
 """Shows how far a step is."""
 
@@ -41,7 +43,7 @@ def refusals_explained(doing: str) -> Iterator[None]:
     except ClientError as error:
         raise Problem(
             f"AWS refused to {doing} ({error.response['Error']['Message']}).",
-            "Check that your AWS identity has the rights for it.",
+            RIGHTS,
         ) from None
     except BotoCoreError as error:
         raise Problem(f"AWS cannot be reached to {doing} ({error}).", "Run the command again.") from None
@@ -55,15 +57,12 @@ class Formation:
 
     def describe(self) -> dict[str, Any] | None:
         """Return the stack; None when there is none."""
-        try:
-            found: dict[str, Any] = self._client.describe_stacks(StackName=self.stack)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" in error.response["Error"]["Message"]:
-                return None
-            with refusals_explained(f"describe the stack {self.stack}"):
-                raise
-        except BotoCoreError:
-            with refusals_explained(f"describe the stack {self.stack}"):
+        with refusals_explained(f"describe the stack {self.stack}"):
+            try:
+                found: dict[str, Any] = self._client.describe_stacks(StackName=self.stack)["Stacks"][0]
+            except ClientError as error:
+                if "does not exist" in error.response["Error"]["Message"]:
+                    return None
                 raise
         return found
 

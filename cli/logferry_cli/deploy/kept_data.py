@@ -46,13 +46,11 @@ def adoption_parameters(account: Account, kept: KeptData) -> dict[str, str]:
     dynamodb, s3 = account.client("dynamodb"), account.client("s3")
     described = []
     for name in (kept.log_table, kept.registry_table):
-        try:
-            described.append(dynamodb.describe_table(TableName=name)["Table"])
-        except dynamodb.exceptions.ResourceNotFoundException:
-            raise Problem(f"The table {name} is not in {account.region}.", "Name another one.") from None
-        except (ClientError, BotoCoreError):
-            with refusals_explained(f"describe the table {name}"):
-                raise
+        with refusals_explained(f"describe the table {name}"):
+            try:
+                described.append(dynamodb.describe_table(TableName=name)["Table"])
+            except dynamodb.exceptions.ResourceNotFoundException:
+                raise Problem(f"The table {name} is not in {account.region}.", "Name another one.") from None
     try:
         headers = s3.head_bucket(Bucket=kept.archive_bucket)["ResponseMetadata"]["HTTPHeaders"]
     except (ClientError, BotoCoreError) as error:

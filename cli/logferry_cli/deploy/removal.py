@@ -9,13 +9,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_cli.deploy.account import Account
 from logferry_cli.deploy.adoption import KeptData
-from logferry_cli.deploy.formation import refusals_explained
+from logferry_cli.deploy.formation import RIGHTS, refusals_explained
 from logferry_cli.deploy.sam import artifact_prefix
 from logferry_cli.problems import Problem
 
 SAM_STACK: Final = "aws-sam-cli-managed-default"
 """The stack of the bucket that `sam deploy --resolve-s3` uploads to. All of an account's SAM applications share it."""
-RIGHTS: Final = "Check that your AWS identity has the rights for it."
 DELETE_AT_ONCE: Final = 1000
 """S3 deletes at most so many objects in one request."""
 
@@ -23,20 +22,16 @@ DELETE_AT_ONCE: Final = 1000
 def empty_bucket(s3: Any, bucket: str, prefix: str = "") -> int:
     """Delete all objects of a bucket with a prefix, in all versions. Return how many; 0 when there is no bucket."""
     count = 0
-    try:
-        while batch := _first_versions(s3, bucket, prefix):
-            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
-            if errors := answer.get("Errors"):
-                raise Problem(f"The bucket {bucket} cannot be emptied ({errors[0]['Message']}).", RIGHTS)
-            count += len(batch)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchBucket", "404"):
-            return count
-        with refusals_explained(f"empty the bucket {bucket}"):
-            raise
-    except BotoCoreError:
-        with refusals_explained(f"empty the bucket {bucket}"):
-            raise
+    with refusals_explained(f"empty the bucket {bucket}"):
+        try:
+            while batch := _first_versions(s3, bucket, prefix):
+                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+                if errors := answer.get("Errors"):
+                    raise Problem(f"The bucket {bucket} cannot be emptied ({errors[0]['Message']}).", RIGHTS)
+                count += len(batch)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchBucket", "404"):
+                raise
     return count
 
 
