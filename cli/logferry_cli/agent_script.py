@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from logferry_cli.extras import missing_extra, missing_module
 from logferry_cli.problems import Problem
@@ -10,18 +11,20 @@ from logferry_cli.problems import Problem
 
 def main() -> None:
     """Run the agent and exit with its status."""
-    if missing_module("agent") is not None:
-        problem = missing_extra("logferry-agent", "agent")
+    try:
+        sys.exit(_run(sys.argv[1:]))
+    except Problem as problem:
         sys.stderr.write(f"logferry-agent: {problem.sentence} {problem.advice}\n")
         sys.exit(problem.status)
-    if sys.argv[1:2] in (["install"], ["uninstall"]):
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if missing_module("agent") is not None:
+        raise missing_extra("logferry-agent", "agent")
+    if arguments and arguments[0] in {"install", "uninstall"}:
         from logferry_cli.agent_install import main as install  # noqa: PLC0415 - only these commands need it
 
-        try:
-            sys.exit(install(sys.argv[1:]))
-        except Problem as problem:
-            sys.stderr.write(f"logferry-agent: {problem.sentence} {problem.advice}\n")
-            sys.exit(problem.status)
+        return install(arguments)
     from logferry_agent.__main__ import main as run  # noqa: PLC0415 - without the extra it cannot be imported
 
-    sys.exit(run())
+    return run(arguments)
