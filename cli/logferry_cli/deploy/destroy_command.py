@@ -107,10 +107,11 @@ def _remove_stack(session: StackSession, steps: Steps, data: KeptData | None) ->
     formation, account = session.formation, session.account
     names = session.answers.log_groups
     if formation.status() is not None:
-        names = (*names, *removal.log_groups_of(formation.resources()))
+        resources = formation.resources()
+        names = (*names, *removal.log_groups_of(resources))
         # Before the stack goes: afterwards, nothing names its log groups and the kept data.
         session.remember(Answers(parameters=_without_data(session.answers), kept=data, log_groups=names))
-        _delete_stack(session, steps)
+        _delete_stack(session, steps, len(resources))
     if names:
         with steps("Deleting its log groups and uploaded code"):
             removal.delete_log_groups(account, names)
@@ -118,15 +119,15 @@ def _remove_stack(session: StackSession, steps: Steps, data: KeptData | None) ->
         session.remember(Answers(parameters=_without_data(session.answers), kept=data))
 
 
-def _delete_stack(session: StackSession, steps: Steps) -> None:
-    formation, account = session.formation, session.account
-    resources, outputs = formation.resources(), formation.outputs()
+def _delete_stack(session: StackSession, steps: Steps, total: int) -> None:
+    """Empty the buckets that only serve the stack, and delete it with its `total` resources."""
+    formation, outputs = session.formation, session.formation.outputs()
     with steps("Emptying the buckets that only serve the stack") as step:
-        s3 = account.client("s3")
+        s3 = session.account.client("s3")
         count = sum(removal.empty_bucket(s3, outputs[name]) for name in EMPTIED if outputs.get(name))
         step.set_text(f"Emptied the buckets that only serve the stack ({count} objects)")
-    with steps(f"Deleting the stack {formation.stack} ({len(resources)} resources)") as step:
-        formation.delete(len(resources), step.tell)
+    with steps(f"Deleting the stack {formation.stack} ({total} resources)") as step:
+        formation.delete(total, step.tell)
 
 
 def _without_data(answers: Answers) -> dict[str, str]:
