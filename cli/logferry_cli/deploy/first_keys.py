@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
+from logferry_cli import probe
 from logferry_cli.problems import Problem
 from logferry_cli.registry import Agent, Kind, Registry, Viewer, credential_of
 from logferry_state.private_files import replace_private_file
@@ -18,7 +19,8 @@ ADMIN: Final = "admin"
 AGENT: Final = "hosts"
 CHECKING: Final = "logferry-deploy"
 """The viewer principal with which a deployment checks itself."""
-OWN: Final = frozenset({CHECKING, "logferry-doctor"})
+OWN: Final = frozenset({CHECKING, probe.PRINCIPAL})
+"""The principals that deploy and doctor make for their checks. Their keys count for nobody."""
 CHECK_LIVES_S: Final = 900
 FILES: Final[dict[Kind, str]] = {"viewer": "admin-key", "agent": "agent-key"}
 
